@@ -1,0 +1,1 @@
+"""A blog CMS whose database can be checked, backed up, adopted, upgraded and restored without fear."""

@@ -1,0 +1,170 @@
+"""Every setting of the site: typed, with unit and default. The only reader of the environment.
+
+A secret may also come from a file: ``SECRET_KEY_FILE=/run/secrets/key`` instead of ``SECRET_KEY``.
+docs/SETTINGS.md has a heading for each field of ``Config``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cms.errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parent
+DEVELOPMENT_SECRET_KEY = "development-only-and-refused-in-production"  # noqa: S105 - says itself that it is no secret
+SHORTEST_SECRET_KEY = 32
+
+Parser = Callable[[str], Any]  # Any: each setting has its own type
+
+
+def setting(parse: Parser, default: str | None, *, secret: bool = False) -> Any:  # Any: a field of any type
+    """Declare one setting: how its text is read, its default as text (None: unset), whether it must never be shown."""
+    return field(metadata={"parse": parse, "default": default, "secret": secret}, repr=not secret)
+
+
+def text(value: str) -> str:
+    return value.strip()
+
+
+def choice(*choices: str) -> Parser:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"choose one of: {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def whole_number(lowest: int, highest: int) -> Parser:
+    def parse(value: str) -> int:
+        if not value.strip().isdecimal() or not lowest <= int(value) <= highest:
+            raise ValueError(f"give a whole number from {lowest} to {highest}")
+        return int(value)
+
+    return parse
+
+
+def folder(value: str) -> Path:
+    return (ROOT / value.strip()).resolve()
+
+
+def words(value: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+def web_address(value: str) -> str:
+    parts = urlsplit(value.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("give an address such as https://blog.example.org")
+    return value.strip().rstrip("/")
+
+
+def database_address(value: str) -> str:
+    if not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://")):
+        raise ValueError("begin it with sqlite:/// or postgresql://")
+    return value.strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings, parsed. A unit stands at the end of a name: _S seconds, _MS milliseconds, _BYTES bytes."""
+
+    CMS_ENV: str = setting(choice("development", "production"), "development")
+    SECRET_KEY: str = setting(text, DEVELOPMENT_SECRET_KEY, secret=True)
+    SITE_NAME: str = setting(text, "A blog without fear")
+    SITE_URL: str = setting(web_address, "http://127.0.0.1:8000")
+    TRUSTED_HOSTS: tuple[str, ...] = setting(words, "")
+    TRUSTED_PROXIES: int = setting(whole_number(0, 5), "0")
+
+    DATABASE_URL: str = setting(database_address, "sqlite:///instance/cms.db", secret=True)
+    DATABASE_POOL_SIZE: int = setting(whole_number(1, 200), "8")
+    DATABASE_CONNECT_TIMEOUT_S: int = setting(whole_number(1, 60), "3")
+    PG_BIN_DIR: Path | None = setting(folder, None)
+
+    BACKUP_DIR: Path = setting(folder, "instance/backups")
+    MEDIA_DIR: Path = setting(folder, "instance/media")
+
+    MIGRATE_ON_START: str = setting(choice("on", "off"), "on")
+    MIGRATION_LOCK_TIMEOUT_MS: int = setting(whole_number(10, 60_000), "100")
+    MIGRATION_RETRY_S: int = setting(whole_number(0, 86_400), "600")
+    MIGRATION_STATEMENT_TIMEOUT_S: int = setting(whole_number(0, 86_400), "0")
+    DEPLOY_LOCK_WAIT_S: int = setting(whole_number(0, 86_400), "900")
+
+    POSTS_PER_PAGE: int = setting(whole_number(1, 100), "10")
+    MAX_CONTENT_LENGTH: int = setting(whole_number(1024, 1 << 30), "1048576")
+
+    WEB_BIND: str = setting(text, "127.0.0.1:8000")
+    WEB_WORKERS: int = setting(whole_number(1, 64), "2")
+    WEB_THREADS: int = setting(whole_number(1, 64), "4")
+
+    @property
+    def is_production(self) -> bool:
+        return self.CMS_ENV == "production"
+
+
+def load_config(environ: Mapping[str, str] = os.environ) -> Config:
+    """Read every setting from the environment; an empty value counts as unset.
+
+    Raises ConfigurationError that names the setting, its value (never a secret's) and what would be accepted;
+    in production also when SECRET_KEY, SITE_URL or TRUSTED_HOSTS is not a real one.
+    """
+    config = Config(**{each.name: read_setting(each, environ) for each in fields(Config)})
+    if config.is_production:
+        refuse_unsafe(config, environ)
+    return config
+
+
+def read_setting(declared: Field[Any], environ: Mapping[str, str]) -> Any:  # Any: see Parser
+    """Return one setting's parsed value. Raises ConfigurationError."""
+    given = environ.get(declared.name) or read_secret_file(declared, environ) or declared.metadata["default"]
+    if given is None:
+        return None
+    try:
+        return declared.metadata["parse"](given)
+    except ValueError as error:
+        shown = "its value (not shown)" if declared.metadata["secret"] else repr(given)
+        raise ConfigurationError(
+            f"the setting {declared.name} cannot be used", why=f"{shown} was not understood", hint=str(error)
+        ) from None
+
+
+def read_secret_file(declared: Field[Any], environ: Mapping[str, str]) -> str | None:
+    """Return the content of the file that NAME_FILE points to, for secrets only. Raises ConfigurationError."""
+    path = environ.get(f"{declared.name}_FILE")
+    if not declared.metadata["secret"] or not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"the file that {declared.name}_FILE names cannot be read",
+            why=f"{path}: {getattr(error, 'strerror', None) or 'it is not text'}",
+            hint="give a readable text file that holds the value alone",
+        ) from None
+
+
+def refuse_unsafe(config: Config, environ: Mapping[str, str]) -> None:
+    """Raise ConfigurationError where production would run on a development value."""
+    if config.SECRET_KEY == DEVELOPMENT_SECRET_KEY or len(config.SECRET_KEY) < SHORTEST_SECRET_KEY:
+        raise ConfigurationError(
+            "production needs a real SECRET_KEY",
+            why=f"it is unset, the development value, or shorter than {SHORTEST_SECRET_KEY} characters",
+            hint='make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"',
+        )
+    if not environ.get("SITE_URL"):
+        raise ConfigurationError(
+            "production needs SITE_URL",
+            why="links in feeds and mails are made from it, never from a request",
+            hint="set it to the site's public address, such as https://blog.example.org",
+        )
+    if not config.TRUSTED_HOSTS or "*" in config.TRUSTED_HOSTS:
+        raise ConfigurationError(
+            "production needs TRUSTED_HOSTS",
+            why="a request's Host header is believed only when it is in this list",
+            hint=f"set it to a comma-separated list, such as {urlsplit(config.SITE_URL).hostname},localhost",
+        )
