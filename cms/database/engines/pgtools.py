@@ -1,0 +1,158 @@
+"""pg_dump and pg_restore: which ones fit the server, and running them without showing the password."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NoReturn
+
+from psycopg.conninfo import make_conninfo
+
+from cms.database.errors import BackupFailed, RestoreFailed, ToolMissing
+from cms.database.files import open_private
+from cms.database.target import Target
+
+FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ClientTool:
+    """One client program: its path, its version as it prints it, and the major number."""
+
+    path: str
+    version: str
+    major: int
+
+
+def find_tool(name: str, target: Target, server_major: int) -> ClientTool:
+    """Return the program of the lowest version that fits the server; PG_BIN_DIR, if set, is the only place searched.
+
+    An older pg_dump refuses a newer server, and a newer pg_restore sends settings that an older server does not know.
+    Raises ToolMissing.
+    """
+    found = [tool for path in candidates(name, target) if (tool := ask_version(path)) and tool.major >= server_major]
+    if not found:
+        raise ToolMissing(
+            f"no {name} fits the server",
+            why=f"version {server_major} or newer is needed; searched "
+            + (str(target.pg_bin_dir) if target.pg_bin_dir else f"PATH and /{', /'.join(FOLDERS)}"),
+            hint=f"install it (Debian: apt-get install postgresql-client-{server_major}), "
+            "or set PG_BIN_DIR to its folder; nothing was touched",
+        )
+    return min(found, key=lambda tool: tool.major)
+
+
+def candidates(name: str, target: Target) -> list[str]:
+    if target.pg_bin_dir:
+        return [str(target.pg_bin_dir / name)]
+    on_path = shutil.which(name)
+    found = [str(path) for folder in FOLDERS for path in sorted(Path("/").glob(f"{folder}/{name}"))]
+    return [*found, on_path] if on_path else found
+
+
+def ask_version(path: str) -> ClientTool | None:
+    """Return the tool behind a path, or None if it cannot be run or does not say a version."""
+    try:
+        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r"\b(\d+)(\.\d+)?", answer)
+    return ClientTool(path, match.group(), int(match.group(1))) if match else None
+
+
+def conninfo(target: Target) -> str:
+    """Return the connection string without the password: arguments are visible to every user of the machine."""
+    parameters = target.url.set(password=None).translate_connect_args(username="user", database="dbname")
+    options = {name: str(value) for name, value in target.url.query.items()}
+    return make_conninfo("", **parameters, **options)
+
+
+def environment(target: Target) -> dict[str, str]:
+    """Return the child's environment; the password goes this way, which only the same user can read."""
+    timeout_s = str(target.limits.connect_timeout_s)
+    password = {"PGPASSWORD": str(target.url.password)} if target.url.password else {}
+    return {**os.environ, "PGAPPNAME": "cms-tool", "PGCONNECT_TIMEOUT": timeout_s, "LC_MESSAGES": "C", **password}
+
+
+def dump_database(target: Target, server_major: int, snapshot: str, path: Path) -> str:
+    """Write a custom-format dump of the exported snapshot into ``path``; returns tool and version.
+
+    The dump comes through a pipe, so that a pg_dump whose parent was killed ends too.
+    Raises ToolMissing, BackupFailed.
+    """
+    tool = find_tool("pg_dump", target, server_major)
+    # Level 1: the default level takes several times as long for a tenth of the size.
+    arguments = ["--format=custom", "--compress=1", f"--snapshot={snapshot}", f"--dbname={conninfo(target)}"]
+    with open_private(path) as file, running([tool.path, *arguments], target) as child:
+        assert child.process.stdout  # noqa: S101 - it was opened as a pipe
+        shutil.copyfileobj(child.process.stdout, file, CHUNK_BYTES)
+        file.flush()
+        os.fsync(file.fileno())
+    if child.process.returncode:
+        raise BackupFailed(
+            f"pg_dump could not read {target.name}",
+            why=child.complaint(),
+            hint="the database was not touched, and nothing was kept of this backup",
+        )
+    return f"pg_dump {tool.version}"
+
+
+def restore_database(target: Target, server_major: int, dump: Path) -> None:
+    """Load a custom-format dump into the empty target, whole or not at all. Raises ToolMissing, RestoreFailed."""
+    tool = find_tool("pg_restore", target, server_major)
+    # Owner and grants belong to the server it came from; here everything belongs to the role that restores.
+    arguments = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-acl", f"--dbname={conninfo(target)}"]
+    with running([tool.path, *arguments, str(dump)], target) as child:
+        pass
+    if child.process.returncode:
+        raise RestoreFailed(
+            "the backup could not be loaded into a new database",
+            why=child.complaint(),
+            hint="the new database was dropped again; nothing else was changed",
+        )
+
+
+def become_psql(target: Target) -> NoReturn:
+    """Replace this process by psql on the target. Raises ToolMissing."""
+    tool = find_tool("psql", target, server_major=0)
+    os.execve(tool.path, [tool.path, conninfo(target)], environment(target))  # noqa: S606 - no shell is wanted
+
+
+@dataclass(frozen=True)
+class Child:
+    """A running client program, and the file that takes what it complains about."""
+
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+
+    def complaint(self) -> str:
+        """Return the first line of its complaint that says more than which call failed."""
+        self.errors.seek(0)
+        lines = self.errors.read(64_000).decode(errors="replace").splitlines()
+        return next(
+            (line for line in lines if "error" in line.lower()), f"it ended with status {self.process.returncode}"
+        )
+
+
+@contextmanager
+def running(arguments: list[str], target: Target) -> Iterator[Child]:
+    """Run a client program; it is ended when the block raises, and waited for in any case."""
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            arguments, env=environment(target), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+        )
+        try:
+            yield Child(process, errors)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.communicate()

@@ -1,0 +1,85 @@
+"""Which database, by value: its URL, its folders, how long to wait for what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, make_url
+
+ROOT = Path(__file__).resolve().parents[2]
+MIGRATIONS_DIR = ROOT / "migrations"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long each kind of waiting may take.
+
+    lock_timeout_ms: one try at a lock on a table. Many short tries, never a long one: everybody else queues behind it.
+    retry_s: how long tries are repeated before the migration gives up.
+    statement_timeout_s: the longest a single statement of a migration may run; 0 for no limit.
+    deploy_wait_s: how long to wait for another run that holds the deploy lock.
+    connect_timeout_s: how long a server may take to answer a new connection.
+    """
+
+    lock_timeout_ms: int = 100
+    retry_s: int = 600
+    statement_timeout_s: int = 0
+    deploy_wait_s: int = 900
+    connect_timeout_s: int = 3
+
+
+@dataclass(frozen=True)
+class Target:
+    """One database and where its things lie."""
+
+    url: URL
+    backup_dir: Path
+    pool_size: int = 8
+    pg_bin_dir: Path | None = None
+    migrations_dir: Path = MIGRATIONS_DIR
+    limits: Limits = Limits()
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Target:  # Any: settings of many types
+        """Return the target that the site's settings name."""
+        return cls(
+            url=parse_url(config["DATABASE_URL"]),
+            backup_dir=config["BACKUP_DIR"],
+            pool_size=config["DATABASE_POOL_SIZE"],
+            pg_bin_dir=config["PG_BIN_DIR"],
+            limits=Limits(
+                lock_timeout_ms=config["MIGRATION_LOCK_TIMEOUT_MS"],
+                retry_s=config["MIGRATION_RETRY_S"],
+                statement_timeout_s=config["MIGRATION_STATEMENT_TIMEOUT_S"],
+                deploy_wait_s=config["DEPLOY_LOCK_WAIT_S"],
+                connect_timeout_s=config["DATABASE_CONNECT_TIMEOUT_S"],
+            ),
+        )
+
+    @property
+    def engine_name(self) -> str:
+        """Return "postgresql" or "sqlite"."""
+        return self.url.get_backend_name()
+
+    @property
+    def name(self) -> str:
+        """Return how messages call this database; never holds a password."""
+        if self.engine_name == "sqlite":
+            return self.url.database or "the database in memory"
+        return f"{self.url.database} on {self.url.host or 'the local socket'}:{self.url.port or 5432}"
+
+
+def parse_url(text: str) -> URL:
+    """Return the URL with the driver that is installed; a relative SQLite path counts from the project's folder.
+
+    ``postgres://`` and ``postgresql://`` would make SQLAlchemy 2.0 look for psycopg2.
+    """
+    url = make_url(text.replace("postgres://", "postgresql://", 1))
+    if url.get_backend_name() == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if url.database and url.database != ":memory:":
+        return url.set(database=str((ROOT / url.database).resolve()))
+    return url
