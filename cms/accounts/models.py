@@ -1,0 +1,44 @@
+"""The table ``users``, as the sites that this CMS adopts have it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import Boolean, String, Uuid, false, text, true
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cms.database.schema import Base, UtcDateTime
+
+
+class User(Base):
+    """A person who may sign in, or an author who was imported and cannot (``password_hash`` is None)."""
+
+    __tablename__ = "users"
+
+    uuid: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    username: Mapped[str] = mapped_column(String(50), unique=True, index=True)
+    email: Mapped[str] = mapped_column(String(255), unique=True, index=True)
+    password_hash: Mapped[str | None] = mapped_column(String(255))
+    auth_provider: Mapped[str] = mapped_column(String(50), default="email", server_default="email")
+    provider_id: Mapped[str | None] = mapped_column(String(255), index=True)
+    first_name: Mapped[str | None] = mapped_column(String(100))
+    last_name: Mapped[str | None] = mapped_column(String(100))
+    bio: Mapped[str | None] = mapped_column(String(160))
+    profile_picture: Mapped[str | None] = mapped_column(String(500))
+    website: Mapped[str | None] = mapped_column(String(500))
+    date_of_birth: Mapped[str | None] = mapped_column(String(10))
+    gender: Mapped[str | None] = mapped_column(String(50))
+    phone_number: Mapped[str | None] = mapped_column(String(20))
+    country: Mapped[str | None] = mapped_column(String(100))
+    is_active: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
+    is_verified: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    role: Mapped[str] = mapped_column(String(20), default="user", server_default=text("'user'"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def display_name(self) -> str:
+        """The name that readers see: first and last name, else the username."""
+        full = " ".join(part for part in (self.first_name, self.last_name) if part)
+        return full or self.username

@@ -1,0 +1,115 @@
+"""Give an existing database, made without our history, its place in it: `stamp-existing-database`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alembic import command
+
+from cms.database.engines import engine_for
+from cms.database.engines.base import Say, connecting
+from cms.database.errors import StampRefused
+from cms.database.fingerprint import Fingerprint, read_fingerprint, replay_history
+from cms.database.history import alembic_config, load_scripts, read_current
+from cms.database.target import Target
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How the database differs from one revision, in catalog facts."""
+
+    revision: str
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.missing) + len(self.extra)
+
+
+@dataclass(frozen=True)
+class StampPlan:
+    """What would be stamped. revision: the one whose schema is equal, or None; nearest: how it differs otherwise."""
+
+    database: str
+    current: str | None
+    revision: str | None
+    nearest: Difference | None
+
+    def __str__(self) -> str:
+        if self.current:
+            return f"{self.database} is at revision {self.current} already; nothing to stamp"
+        return f"would stamp {self.database} as revision {self.revision}: its schema is equal"
+
+
+@dataclass(frozen=True)
+class StampResult:
+    """What was stamped, as read back."""
+
+    database: str
+    revision: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.database} is now at revision {self.revision}; nothing but the version table was touched\n"
+            "next: python manage.py backup-and-migrate"
+        )
+
+
+def plan_stamp(target: Target) -> StampPlan:
+    """Find the revision whose schema equals the database's. Reads only.
+
+    Raises StampRefused, with every difference to the nearest revision, if there is none, or if the database is empty.
+    """
+    scripts = load_scripts(target)
+    with connecting(target, engine_for(target).open_tool(target)) as connection:
+        current = read_current(connection, scripts)
+        found = read_fingerprint(connection)
+        connection.rollback()
+        if current is None and found.facts:
+            return match(target, found, replay_history(connection, scripts))
+    if current is None:
+        raise StampRefused(
+            f"{target.name} holds no table of ours",
+            why="there is no schema that could be compared",
+            hint="for a new site run `python manage.py backup-and-migrate`; check DATABASE_URL otherwise",
+        )
+    return StampPlan(target.name, current, None, None)
+
+
+def match(target: Target, found: Fingerprint, expected: dict[str, Fingerprint]) -> StampPlan:
+    """Compare with every revision. Raises StampRefused if none is equal."""
+    differences = [
+        Difference(revision, there.missing_from(found), found.missing_from(there))
+        for revision, there in expected.items()
+    ]
+    nearest = min(differences, key=lambda difference: difference.size)
+    if nearest.size:
+        raise StampRefused(
+            f"the schema of {target.name} is not that of any revision",
+            why=f"nearest is {nearest.revision}, with {nearest.size} differences:\n{listed(nearest)}",
+            hint="make the schema equal and try again; nothing was stamped or changed",
+        )
+    # Revisions that change only data share a schema: the newest of them would skip the others' data steps.
+    return StampPlan(target.name, None, nearest.revision, nearest)
+
+
+def listed(difference: Difference) -> str:
+    lines = [f"missing: {fact}" for fact in difference.missing] + [f"extra:   {fact}" for fact in difference.extra]
+    return "\n".join(f"        {line}" for line in lines)
+
+
+def apply_stamp(target: Target, plan: StampPlan, *, say: Say) -> StampResult:
+    """Write the revision into the version table, under the deploy lock, if the schema is still equal; read it back.
+
+    Raises StampRefused if the schema changed since the plan was made, DatabaseBusy.
+    """
+    assert plan.revision is not None  # noqa: S101 - nothing to apply otherwise
+    with engine_for(target).deploy_lock(target, say):
+        if plan_stamp(target) != plan:
+            raise StampRefused("the schema changed while we looked", hint="run the command again; nothing was stamped")
+        config = alembic_config(target)
+        config.attributes["lock_held"] = True
+        command.stamp(config, plan.revision)
+        with connecting(target, engine_for(target).open_tool(target)) as connection:
+            return StampResult(target.name, str(read_current(connection, load_scripts(target))))

@@ -1,0 +1,31 @@
+"""What `flask db revision` and `flask db migrate` do beyond Alembic: no empty files, and tidy ones."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import write_hooks
+
+
+def skip_empty(context: MigrationContext, _revision: object, directives: list[Any]) -> None:
+    """Make no file when autogenerate finds no difference; called by Alembic with the operations it found."""
+    options = context.config.cmd_opts if context.config else None
+    if getattr(options, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
+        directives[:] = []
+        print("no difference between the models and the database; no file was made", file=sys.stderr)  # noqa: T201
+
+
+@write_hooks.register("tidy_revision")
+def tidy_revision(filename: str, _options: dict[str, Any]) -> None:
+    """Format and check a new revision file with ruff; without ruff, say so and leave it as it is."""
+    ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or shutil.which("ruff")
+    if ruff is None:
+        print(f"ruff is not installed, so {filename} was not formatted", file=sys.stderr)  # noqa: T201
+        return
+    for arguments in (["format", "--quiet"], ["check", "--quiet", "--fix"]):
+        subprocess.run([ruff, *arguments, filename], check=False)

@@ -1,0 +1,222 @@
+"""How Alembic runs our revisions; plain ``flask db upgrade`` comes through here too, by migrations/env.py."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+import traceback
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.script import Script
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
+
+from cms.database.authoring import skip_empty
+from cms.database.engines import engine_for
+from cms.database.engines.base import Say, connecting, first_line
+from cms.database.errors import MigrationFailed
+from cms.database.history import VERSION_TABLE
+from cms.database.journal import JOURNAL_TABLE, new_entry, write_entry
+from cms.database.target import Target
+
+JOB_TABLES = "huey_"
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+def say_to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress of a command line
+
+
+@dataclass
+class Run:
+    """One call of Alembic on one target. lock_held: the caller already holds the deploy lock."""
+
+    target: Target
+    metadata: sa.MetaData
+    lock_held: bool = False
+    say: Say = say_to_stderr
+    heads: set[str] | None = field(default=None, init=False)
+    step_began: float = field(default=0.0, init=False)
+
+    def options(self) -> dict[str, Any]:  # Any: Alembic's own keywords
+        """Return what ``context.configure`` is told, alike online and offline: what is shown is what would run."""
+        return {
+            "target_metadata": self.metadata,
+            "include_name": is_ours,
+            "compare_type": True,
+            "compare_server_default": True,
+            "render_as_batch": True,
+            # One transaction for all would lose every applied revision to the last one's failure, and some
+            # sequences (a new enum value and its use) cannot share one.
+            "transaction_per_migration": True,
+            "transactional_ddl": True,
+            "process_revision_directives": skip_empty,
+            "on_version_apply": self.record,
+        }
+
+    def record(self, *, ctx: MigrationContext, step: MigrationInfo, heads: set[str], **_: object) -> None:
+        """Write the journal row in the transaction that applied the step; called by Alembic after each."""
+        self.heads = set(heads)
+        connection = ctx.connection
+        if ctx.as_sql or connection is None:
+            return
+        if connection.dialect.name == "sqlite":
+            refuse_orphans(connection, step)
+        if step.is_stamp:
+            direction, revisions = "stamp", step.destination_revision_ids
+        else:
+            direction, revisions = ("upgrade" if step.is_upgrade else "downgrade"), step.up_revision_ids
+        entry = new_entry(", ".join(revisions) or "base", direction, duration_s=time.monotonic() - self.step_began)
+        write_entry(connection, entry)
+        self.say(f"{direction} {entry.revision}  {title_of(step)}  {entry.duration_ms} ms")
+        self.step_began = time.monotonic()
+
+
+def title_of(step: MigrationInfo) -> str:
+    return step.up_revision.doc if isinstance(step.up_revision, Script) else ""
+
+
+def run(context: EnvironmentContext, work: Run) -> None:
+    """Do what the calling Alembic command asks for.
+
+    Offline: print SQL. Writing (upgrade, downgrade, stamp): under the deploy lock, with lock timeouts and tries.
+    Reading (current, check, autogenerate): without any lock.
+    Raises the errors of cms.database.errors, which ``flask db`` shows as a message.
+    """
+    if context.is_offline_mode():
+        render(context, work)
+    elif is_writing(context):
+        migrate(context, work)
+    else:
+        engine = engine_for(work.target).open_tool(work.target).execution_options(sqlite_begin="DEFERRED")
+        with connecting(work.target, engine) as connection:
+            run_on(context, work, connection)
+
+
+def render(context: EnvironmentContext, work: Run) -> None:
+    """Print the SQL. Raises MigrationFailed where a revision must look at the database before it can say its SQL."""
+    dialect = {"paramstyle": "named"}
+    context.configure(dialect_name=work.target.engine_name, literal_binds=True, dialect_opts=dialect, **work.options())
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+    except CommandError as error:
+        if "batch mode" not in str(error):
+            raise
+        raise MigrationFailed(
+            f"revision {failing_revision(error, work.target.migrations_dir)} cannot be shown as SQL for SQLite",
+            why="SQLite changes a column by rebuilding its table from what the live table looks like",
+            hint="rehearse it on a copy of the file, or render for PostgreSQL by setting DATABASE_URL",
+        ) from error
+
+
+def migrate(context: EnvironmentContext, work: Run) -> None:
+    """Apply revisions under the deploy lock, then read back that they are stored."""
+    engine = engine_for(work.target)
+    engine.prepare(work.target)
+    lock: AbstractContextManager[None] = nullcontext() if work.lock_held else engine.deploy_lock(work.target, work.say)
+    with lock:
+        run_until_locks_are_had(context, work)
+        read_back(work)
+
+
+def run_until_locks_are_had(context: EnvironmentContext, work: Run) -> None:
+    """Run; whenever a lock is not had within its short timeout, roll back, let others pass, and run again.
+
+    Waiting long for a lock makes every later query on the table queue behind us: behind a 12 s reader everybody
+    waited 11 s without a timeout, 0.16 s with tries of 100 ms. Raises MigrationFailed, IrreversibleMigration.
+    """
+    deadline = time.monotonic() + work.target.limits.retry_s
+    told = False
+    while True:
+        try:
+            with connecting(work.target, engine_for(work.target).open_tool(work.target, migrating=True)) as connection:
+                run_on(context, work, connection)
+        except DBAPIError as error:
+            if not is_lock_timeout(error) or time.monotonic() > deadline:
+                raise explain(error, work) from error
+            if not told:
+                work.say("a table is in use by another session; trying again until it is free")
+                told = True
+            time.sleep(random.uniform(0.05, 0.4))  # noqa: S311 - jitter
+        else:
+            return
+
+
+def run_on(context: EnvironmentContext, work: Run, connection: sa.Connection) -> None:
+    work.step_began = time.monotonic()
+    context.configure(connection=connection, **work.options())
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def is_lock_timeout(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
+
+
+def explain(error: DBAPIError, work: Run) -> MigrationFailed:
+    """Return the failure as a message that says where the database stands now."""
+    revision = failing_revision(error, work.target.migrations_dir)
+    waited = is_lock_timeout(error)
+    return MigrationFailed(
+        f"revision {revision} failed on {work.target.name}",
+        why=first_line(error),
+        hint=("end the session that holds the lock and try again" if waited else "mend the revision or the data")
+        + "; this revision was rolled back, the ones before it are applied, `flask db current` shows where it stands",
+    )
+
+
+def failing_revision(error: BaseException, migrations_dir: Path) -> str:
+    """Return the id of the revision file in the error's traceback."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if Path(frame.f_code.co_filename).parent == migrations_dir / "versions":
+            return str(frame.f_globals.get("revision", "unknown"))
+    return "unknown"
+
+
+def read_back(work: Run) -> None:
+    """Raise MigrationFailed unless a new connection sees the revision that Alembic believes to have stored."""
+    if work.heads is None:
+        return
+    with connecting(work.target, engine_for(work.target).open_tool(work.target)) as connection:
+        stored = set(connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalars())  # noqa: S608
+    if stored != work.heads:
+        raise MigrationFailed(
+            "the migration reported success but is not stored",
+            why=f"the database says {sorted(stored)}, expected {sorted(work.heads)}",
+            hint="look for a statement in a revision that ends Alembic's transaction",
+        )
+
+
+def refuse_orphans(connection: sa.Connection, step: MigrationInfo) -> None:
+    """Raise MigrationFailed, so that the step is rolled back, if a SQLite table rebuild left rows without a parent."""
+    orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if orphans:
+        raise MigrationFailed(
+            f"revision {', '.join(step.up_revision_ids)} leaves {len(orphans)} rows without the row they refer to",
+            why=f"the first is in {orphans[0][0]}, its parent in {orphans[0][2]}",
+            hint="delete or mend these rows first; this revision was rolled back",
+        )
+
+
+def is_writing(context: EnvironmentContext) -> bool:
+    """Return whether the command moves the database: only those name a destination."""
+    try:
+        context.get_revision_argument()
+    except KeyError:
+        return False
+    return True
+
+
+def is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Return whether comparisons look at an object: tables of the history itself and of the job queue are not drift."""
+    if kind != "table" or name is None:
+        return True
+    return name not in {VERSION_TABLE, JOURNAL_TABLE} and not name.startswith(JOB_TABLES)

@@ -1,0 +1,175 @@
+"""Where a database stands in the schema history, and which revisions it still lacks."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError
+
+from cms.database.engines import engine_for
+from cms.database.engines.base import connecting
+from cms.database.errors import HistoryBroken, RevisionUnknown
+from cms.database.target import Target
+
+VERSION_TABLE = "alembic_version"
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One step of the history: its id, what it does in one line, and the id before it (None for the first)."""
+
+    id: str
+    title: str
+    down: str | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The whole history, oldest first, and where the database stands in it."""
+
+    database: str
+    current: str | None
+    revisions: tuple[Revision, ...]
+    pending: int
+
+    def __str__(self) -> str:
+        applied = len(self.revisions) - self.pending
+        lines = [
+            f"[{'X' if position < applied else ' '}] {revision.id}  {revision.title}"
+            for position, revision in enumerate(self.revisions)
+        ]
+        return "\n".join([f"{self.database}: {applied} of {len(lines)} revisions applied", *lines])
+
+
+@dataclass(frozen=True)
+class RenderedRevision:
+    """The SQL of one revision for one kind of database."""
+
+    revision: str
+    engine: str
+    sql: str
+
+    def __str__(self) -> str:
+        return self.sql
+
+
+def alembic_config(target: Target) -> Config:
+    """Return Alembic's configuration for the target, which env.py takes from its attributes; holds no URL as text."""
+    config = Config(str(target.migrations_dir / "alembic.ini"))
+    config.set_main_option("script_location", str(target.migrations_dir).replace("%", "%%"))
+    config.attributes["target"] = target
+    return config
+
+
+def load_scripts(target: Target) -> ScriptDirectory:
+    """Read the files in migrations/versions. Raises HistoryBroken where one names a parent that does not exist."""
+    scripts = ScriptDirectory.from_config(alembic_config(target))
+    try:
+        scripts.get_heads()
+    except (KeyError, CommandError) as error:
+        raise HistoryBroken(
+            "the files in migrations/versions do not form a history",
+            why=f"a revision names {error} as its parent, or a file cannot be read",
+            hint="look for a revision file that was deleted or not committed",
+        ) from error
+    return scripts
+
+
+def get_head(scripts: ScriptDirectory) -> str:
+    """Return the id of the newest revision. Raises HistoryBroken if there is not exactly one."""
+    heads = scripts.get_heads()
+    if len(heads) == 1:
+        return heads[0]
+    raise HistoryBroken(
+        f"the history has {len(heads)} heads: {', '.join(describe(scripts, head) for head in heads)}",
+        why="two branches each added a revision to the same parent" if heads else "migrations/versions is empty",
+        hint=f'join them with: flask db merge -m "merge heads" {" ".join(heads)}',
+    )
+
+
+def describe(scripts: ScriptDirectory, revision: str) -> str:
+    return f"{revision} ({scripts.get_revision(revision).doc})"
+
+
+def read_current(connection: sa.Connection, scripts: ScriptDirectory) -> str | None:
+    """Return the database's revision, or None if it has none. Takes no lock.
+
+    Raises RevisionUnknown if it names one that no file has, HistoryBroken if it names several.
+    """
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    rows = connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalars().all()  # noqa: S608
+    if len(rows) > 1:
+        raise HistoryBroken(
+            f"the database names {len(rows)} revisions at once: {', '.join(sorted(rows))}",
+            why="two branches of history were applied to it",
+            hint="deploy a release whose history merges them; nothing was changed",
+        )
+    if rows and not is_known(scripts, rows[0]):
+        raise RevisionUnknown(
+            f"the database is at revision {rows[0]}, which no file in migrations/versions has",
+            why="the code is older than the database, or a revision file was deleted",
+            hint="deploy the release that made this revision; nothing was changed",
+        )
+    return rows[0] if rows else None
+
+
+def is_known(scripts: ScriptDirectory, revision: str) -> bool:
+    try:
+        return scripts.get_revision(revision) is not None
+    except CommandError:
+        return False
+
+
+def list_revisions(scripts: ScriptDirectory) -> list[Revision]:
+    """Return the whole history, oldest first. Raises HistoryBroken if there is not exactly one head."""
+    return [as_revision(script) for script in scripts.walk_revisions("base", get_head(scripts))][::-1]
+
+
+def list_pending(scripts: ScriptDirectory, current: str | None) -> list[Revision]:
+    """Return the revisions between ``current`` and the head, oldest first. Raises HistoryBroken."""
+    found = [as_revision(script) for script in scripts.iterate_revisions(get_head(scripts), current or "base")]
+    return found[::-1]
+
+
+def as_revision(script: Script) -> Revision:
+    down = script.down_revision
+    return Revision(script.revision, script.doc, down if down is None or isinstance(down, str) else ", ".join(down))
+
+
+def read_standing(target: Target) -> Standing:
+    """Read which revisions the database has. Takes no lock. Raises what read_current and list_pending raise."""
+    scripts = load_scripts(target)
+    engine = engine_for(target)
+    current = None
+    if not (engine.embedded and engine.is_absent(target)):
+        with connecting(target, engine.open_tool(target)) as connection:
+            current = read_current(connection, scripts)
+    pending = list_pending(scripts, current)
+    return Standing(target.name, current, tuple(list_revisions(scripts)), len(pending))
+
+
+def render_revision(target: Target, revision: str, *, backwards: bool = False) -> RenderedRevision:
+    """Return the SQL that a revision, or its downgrade, runs; opens no connection.
+
+    revision: an id or a unique beginning of one. Raises RevisionUnknown; MigrationFailed where the SQL depends on
+    what the live table looks like.
+    """
+    scripts = load_scripts(target)
+    try:
+        script = scripts.get_revision(revision)
+    except CommandError as error:
+        raise RevisionUnknown(
+            f"there is no revision {revision}", why=str(error), hint="`manage.py showmigrations` lists them"
+        ) from error
+    config = alembic_config(target)
+    config.output_buffer = io.StringIO()
+    down, run = script.down_revision or "base", command.downgrade if backwards else command.upgrade
+    first, last = (script.revision, down) if backwards else (down, script.revision)
+    run(config, f"{first}:{last}", sql=True)
+    return RenderedRevision(script.revision, target.engine_name, config.output_buffer.getvalue().strip())

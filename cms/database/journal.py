@@ -1,0 +1,65 @@
+"""Which revision was applied when, by whom, and how long it took: a row in the revision's own transaction."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
+
+from cms.database.schema import UtcDateTime
+
+JOURNAL_TABLE = "migration_journal"
+
+# In no revision and no model: like alembic_version it describes the history and is not part of it.
+journal = sa.Table(
+    JOURNAL_TABLE,
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("revision", sa.String(100), nullable=False),
+    sa.Column("direction", sa.String(20), nullable=False),
+    sa.Column("applied_at", UtcDateTime, nullable=False),
+    sa.Column("duration_ms", sa.Integer, nullable=False),
+    sa.Column("applied_by", sa.String(255), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """One applied revision. direction: "upgrade", "downgrade" or "stamp"; applied_by: user@host."""
+
+    revision: str
+    direction: str
+    applied_at: datetime
+    duration_ms: int
+    applied_by: str
+
+
+def write_entry(connection: sa.Connection, entry: JournalEntry) -> None:
+    """Add one row inside the open transaction; makes the table if this is the first."""
+    connection.execute(CreateTable(journal, if_not_exists=True))
+    connection.execute(journal.insert().values(vars(entry)))
+
+
+def new_entry(revision: str, direction: str, *, duration_s: float) -> JournalEntry:
+    return JournalEntry(revision, direction, datetime.now(UTC), round(duration_s * 1000), who())
+
+
+def read_journal(connection: sa.Connection) -> list[JournalEntry]:
+    """Return every entry, oldest first; none where nothing was ever applied."""
+    if not sa.inspect(connection).has_table(JOURNAL_TABLE):
+        return []
+    columns = [journal.c[name] for name in JournalEntry.__dataclass_fields__]
+    return [JournalEntry(*row) for row in connection.execute(sa.select(*columns).order_by(journal.c.id))]
+
+
+def who() -> str:
+    """Return user@host of this process; a container's user may have no name."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"[:255]
