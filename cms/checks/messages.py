@@ -1,0 +1,39 @@
+"""What a check says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Level(IntEnum):
+    """How bad a problem is; a problem at or above the fail level makes `check` exit with 3."""
+
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding. id: "tag.W001", for ever the same; text: what is so; hint: what to do."""
+
+    id: str
+    level: Level
+    text: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.level.name.lower()}: {self.text} [{self.id}]\n  hint: {self.hint}"
+
+
+def error(identity: str, text: str, *, hint: str) -> Problem:
+    return Problem(identity, Level.ERROR, text, hint)
+
+
+def warning(identity: str, text: str, *, hint: str) -> Problem:
+    return Problem(identity, Level.WARNING, text, hint)
+
+
+def info(identity: str, text: str, *, hint: str) -> Problem:
+    return Problem(identity, Level.INFO, text, hint)

@@ -1,0 +1,64 @@
+"""Which checks there are, and running them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cms.checks.messages import Problem
+
+Check = Callable[..., list[Problem]]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One check. deploy: runs only when asked about a production deployment."""
+
+    check: Check
+    tag: str
+    deploy: bool
+
+
+class Registry:
+    """The checks of a program, in the order they were registered."""
+
+    def __init__(self) -> None:
+        self._checks: list[Registered] = []
+
+    def register(self, tag: str, *, deploy: bool = False) -> Callable[[Check], Check]:
+        """Add the decorated function; its parameters name what it looks at."""
+
+        def add(check: Check) -> Check:
+            self._checks.append(Registered(check, tag, deploy))
+            return check
+
+        return add
+
+    @property
+    def tags(self) -> list[str]:
+        return sorted({registered.tag for registered in self._checks})
+
+    def run(self, tags: Iterable[str], *, deploy: bool, given: Mapping[str, Any]) -> tuple[list[Problem], list[str]]:
+        """Run the checks of the tags whose parameters are all given.
+
+        given: name of a parameter → what the check looks at; Any, since each check looks at something else.
+        Returns the problems found, and the names of the checks that could not look.
+        """
+        wanted = set(tags)
+        problems: list[Problem] = []
+        unchecked: list[str] = []
+        for registered in self._checks:
+            if registered.tag not in wanted or (registered.deploy and not deploy):
+                continue
+            needs = list(inspect.signature(registered.check).parameters)
+            if all(name in given for name in needs):
+                problems += registered.check(**{name: given[name] for name in needs})
+            else:
+                unchecked.append(registered.check.__name__)
+        return problems, unchecked
+
+
+registry = Registry()
+register = registry.register

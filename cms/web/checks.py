@@ -1,0 +1,59 @@
+"""Checks of the settings: what would make a production site unsafe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from cms.checks.messages import Problem, error, warning
+from cms.checks.registry import register
+
+if TYPE_CHECKING:
+    from config import Config
+
+SHORTEST_KEY = 32
+FEWEST_CHARACTERS = 5
+
+
+@register("configuration", deploy=True)
+def check_environment(config: Config) -> list[Problem]:
+    """configuration.E001: the site does not run as production."""
+    if config.is_production:
+        return []
+    return [error("configuration.E001", f"CMS_ENV is {config.CMS_ENV}", hint="set CMS_ENV=production")]
+
+
+@register("configuration", deploy=True)
+def check_secret_key(config: Config) -> list[Problem]:
+    """configuration.E002: SECRET_KEY is short or hardly varied."""
+    key = config.SECRET_KEY
+    if len(key) >= SHORTEST_KEY and len(set(key)) >= FEWEST_CHARACTERS and "development" not in key:
+        return []
+    cure = 'make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+    return [error("configuration.E002", "SECRET_KEY can be guessed", hint=cure)]
+
+
+@register("configuration", deploy=True)
+def check_site_url(config: Config) -> list[Problem]:
+    """configuration.W003: the site's address is not https."""
+    if urlsplit(config.SITE_URL).scheme == "https":
+        return []
+    return [warning("configuration.W003", f"SITE_URL is {config.SITE_URL}", hint="serve the site by https")]
+
+
+@register("configuration", deploy=True)
+def check_trusted_hosts(config: Config) -> list[Problem]:
+    """configuration.E004: any Host header is believed."""
+    if config.TRUSTED_HOSTS:
+        return []
+    host = urlsplit(config.SITE_URL).hostname
+    return [error("configuration.E004", "TRUSTED_HOSTS is empty", hint=f"set TRUSTED_HOSTS={host}")]
+
+
+@register("configuration", deploy=True)
+def check_database_kind(config: Config) -> list[Problem]:
+    """configuration.W005: production runs on the embedded database."""
+    if not config.DATABASE_URL.startswith("sqlite"):
+        return []
+    cure = "fine for a small site on one machine; set DATABASE_URL to a PostgreSQL address to grow"
+    return [warning("configuration.W005", "the database is SQLite", hint=cure)]
