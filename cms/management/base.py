@@ -1,0 +1,254 @@
+"""What every command shares: finding it, its common options, printing its result, and its exit code.
+
+A command is a function whose parameters say what it needs: ``app`` (the site, with its context pushed),
+``dry_run`` (adds --dry-run), ``confirm`` (adds --yes), ``progress`` (a line to stderr). It returns a frozen dataclass:
+``str(result)`` is for people, its fields are the JSON, and its ``exit_code``, if it has one, ends the process.
+Source: Django's BaseCommand, for the contract.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from cms.errors import CmsError, Refused
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+COMMANDS = "cms.management.commands"
+INTERRUPTED = 130
+TERMINATED = 143
+T = TypeVar("T")
+Confirm = Callable[[str], None]
+"""Asks a question about losing something; returns if the answer is yes, raises Refused otherwise."""
+
+
+class Progress:
+    """Tells the operator what goes on: lines to stderr, and a bar where stderr is a terminal."""
+
+    def __call__(self, line: str) -> None:
+        click.echo(line, err=True)
+
+    def bar(self, items: Iterable[T], label: str, length: int | None = None) -> Iterator[T]:
+        """Yield the items; on a terminal a bar with the time left moves along."""
+        if not sys.stderr.isatty():
+            yield from items
+            return
+        with click.progressbar(items, label=label, length=length, file=sys.stderr) as bar:
+            yield from bar
+
+
+class ManagementCommand(click.Command):
+    """A click command that remembers the function behind it, for ``call_command``."""
+
+    operation: Callable[..., Any]  # Any: each command has its own parameters and result
+
+
+def command(*, name: str | None = None) -> Callable[[Callable[..., Any]], ManagementCommand]:
+    """Make a management command of a function; its docstring's first line is the help, its file the name."""
+
+    def declare(operation: Callable[..., Any]) -> ManagementCommand:
+        parameters = inspect.signature(operation).parameters
+        options = [click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object.")]
+        if "dry_run" in parameters:
+            options.append(click.Option(["--dry-run"], is_flag=True, help="Show the plan and change nothing."))
+        if "confirm" in parameters:
+            options.append(click.Option(["--yes"], is_flag=True, help="Do not ask before losing anything."))
+        made = ManagementCommand(
+            name or operation.__name__.replace("_", "-"),
+            callback=lambda **given: run(operation, given),
+            params=[*reversed(getattr(operation, "__click_params__", [])), *options],
+            help=inspect.getdoc(operation),
+        )
+        made.operation = operation
+        return made
+
+    return declare
+
+
+def run(operation: Callable[..., Any], given: dict[str, Any]) -> None:  # Any: see ManagementCommand
+    """Run a command from the terminal: print its result, end the process with its exit code."""
+    as_json = given.pop("as_json")
+    try:
+        with terminated_as_exit():
+            result = call(operation, given)
+    except KeyboardInterrupt:
+        fail("interrupted; nothing was left half done", INTERRUPTED)
+    except CmsError as error:
+        show_error(error, as_json=as_json)
+        raise SystemExit(error.exit_code) from None
+    if result is not None:
+        click.echo(as_text(result, as_json=as_json))
+    raise SystemExit(getattr(result, "exit_code", 0))
+
+
+def call(operation: Callable[..., Any], given: dict[str, Any]) -> Any:  # Any: see ManagementCommand
+    """Give a command what its parameters ask for, and return its result."""
+    wanted = inspect.signature(operation).parameters
+    given = dict(given)
+    yes = given.pop("yes", False)
+    if "confirm" in wanted:
+        given["confirm"] = lambda question: confirm(question, yes=yes)
+    if "progress" in wanted:
+        given["progress"] = Progress()
+    with site() if "app" in wanted else nullcontext() as app:
+        return operation(app, **given) if app else operation(**given)
+
+
+def build_site() -> Flask:
+    """Return the site as the environment's settings make it. Raises ConfigurationError."""
+    from cms.app import create_app  # noqa: PLC0415 - a help page needs no Flask
+
+    return create_app()
+
+
+@contextmanager
+def site() -> Iterator[Flask]:
+    """Build the site, push its context, and close its connections at the end."""
+    from flask import current_app, has_app_context  # noqa: PLC0415 - a help page needs no Flask
+
+    if has_app_context():
+        yield current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's documented way
+        return
+    from cms.extensions import db  # noqa: PLC0415
+
+    app = build_site()
+    with app.app_context():
+        try:
+            yield app
+        finally:
+            for engine in db.engines.values():
+                engine.dispose()
+
+
+def call_command(name: str, /, **given: Any) -> Any:  # Any: see ManagementCommand
+    """Run a command from Python: returns its result, and lets its errors through. ``yes=True`` confirms.
+
+    Raises KeyError if there is no such command.
+    """
+    found = load_command(name)
+    if not isinstance(found, ManagementCommand):
+        raise KeyError(name)
+    values = {each.name: each.get_default(click.Context(found)) for each in found.params if each.name != "as_json"}
+    return call(found.operation, values | given)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is lost. Raises Refused without a terminal, or when the answer is not yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Refused(question, why="this was not confirmed", hint="add --yes if you mean it; nothing was changed")
+    if not click.confirm(question, err=True):
+        raise Refused("not confirmed", hint="nothing was changed")
+
+
+def as_text(result: Any, *, as_json: bool) -> str:  # Any: any frozen dataclass
+    """Return a result for people, or as JSON with ISO 8601 times."""
+    if not as_json:
+        return str(result)
+    import dataclasses  # noqa: PLC0415
+
+    return json.dumps(dataclasses.asdict(result), default=plain, ensure_ascii=False, indent=2)
+
+
+def plain(value: object) -> str:
+    """Return a value that JSON does not know as text: a time, a path, an id."""
+    isoformat = getattr(value, "isoformat", None)
+    return str(isoformat() if isoformat else value).replace("+00:00", "Z")
+
+
+def show_error(error: CmsError, *, as_json: bool) -> None:
+    click.echo(f"error: {error}", err=True)
+    if as_json:
+        click.echo(json.dumps({"error": error.what, "why": error.why, "hint": error.hint}, ensure_ascii=False))
+
+
+def fail(message: str, exit_code: int) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    raise SystemExit(exit_code)
+
+
+@contextmanager
+def terminated_as_exit() -> Iterator[None]:
+    """Turn SIGTERM and a closed terminal into an exit that unwinds, so that locks and partial files go."""
+
+    def leave(_number: int, _frame: object) -> NoReturn:
+        raise SystemExit(TERMINATED)
+
+    former = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class Manager(click.Group):
+    """`manage.py`: each file in commands/ is a command; one that cannot be imported spoils only itself."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        folder = Path(__file__).with_name("commands")
+        names = [module.name for module in pkgutil.iter_modules([str(folder)])]
+        return sorted(name.replace("_", "-") for name in names if not name.startswith("_"))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with the whole first sentence of their help; click would cut it at 45 characters."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, found.get_short_help_str(limit=200)) for name, found in commands if found])
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(ctx):
+            return None
+        try:
+            return load_command(name)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one file, the others stay usable
+            return broken_command(name, error)
+
+
+def load_command(name: str) -> click.Command:
+    """Import one command's file and return the command in it. Raises whatever importing raises."""
+    function = name.replace("-", "_")
+    module = importlib.import_module(f"{COMMANDS}.{function}")
+    found = getattr(module, function, None) or next(
+        value for value in vars(module).values() if isinstance(value, click.Command)
+    )
+    return found if isinstance(found, click.Command) else broken_command(name, TypeError("it declares no command"))
+
+
+def broken_command(name: str, error: Exception) -> click.Command:
+    """Return a command that only tells why its file could not be imported."""
+    reason = f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+
+    def tell(**_: object) -> NoReturn:
+        click.echo(trace, err=True)
+        fail(f"the command {name} cannot be loaded\n  why:  {reason}", 1)
+
+    return click.Command(
+        name,
+        callback=tell,
+        params=[click.Argument(["rest"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": True},
+        short_help=f"(broken) {reason}",
+    )
+
+
+def main() -> NoReturn:
+    """Run the command line; an exception that nobody expected keeps its traceback."""
+    manager = Manager(help="Everything an operator does with the site.", context_settings={"max_content_width": 110})
+    manager.main(prog_name="manage.py")
+    raise SystemExit(0)

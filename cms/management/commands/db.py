@@ -1,0 +1,28 @@
+"""`manage.py db …` is `flask db …`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cms.management.base import build_site
+
+
+class FlaskDb(click.Command):
+    """The same group, in a site built for it."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # Any: whatever the inner command returns
+        from flask.cli import FlaskGroup
+
+        return FlaskGroup(create_app=build_site).main(
+            args=["db", *ctx.params["arguments"]], prog_name="manage.py", standalone_mode=True
+        )
+
+
+db = FlaskDb(
+    "db",
+    params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    short_help="Schema history: upgrade, downgrade, current, history, migrate, … (flask db).",
+)
