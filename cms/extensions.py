@@ -1,0 +1,113 @@
+"""The Flask extensions, and the one way to write: ``with transaction(): …``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import sqlalchemy as sa
+from flask import Flask, current_app
+from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
+from sqlalchemy import event, orm
+
+from cms.database.engines import engine_for
+from cms.database.schema import Base
+from cms.database.target import Target
+
+WRITING = "in transaction()"
+
+
+class RoutedSession(Session):
+    """Reads in autocommit, writes in a transaction.
+
+    BEGIN and ROLLBACK cost a third of a small request (measured on PostgreSQL), and on SQLite every transaction
+    takes the write lock at once; so only ``transaction()`` opens one.
+    """
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Any:  # Any: the base class's own signature
+        engine = super().get_bind(*args, **kwargs)
+        return engine if self.info.get(WRITING) else engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+class Database(SQLAlchemy):
+    """Flask-SQLAlchemy with engines made by ``cms.database.engines``, as every other connection is."""
+
+    def _make_engine(self, bind_key: str | None, options: dict[str, Any], app: Flask) -> sa.Engine:  # noqa: ARG002
+        target = Target.of(app.config)
+        return engine_for(target).open_pool(target)
+
+
+db = Database(model_class=Base, session_options={"class_": RoutedSession})
+
+
+@contextmanager
+def transaction() -> Iterator[orm.scoped_session[Session]]:
+    """Run one use case: commit at the end, roll back if it raises. On SQLite takes the write lock at once."""
+    db.session.rollback()  # gives back the autocommit connection of earlier reads
+    db.session.info[WRITING] = True
+    try:
+        yield db.session
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise
+    finally:
+        db.session.info.pop(WRITING, None)
+
+
+@event.listens_for(RoutedSession, "before_flush")
+def refuse_write_outside_transaction(session: orm.Session, *_: object) -> None:
+    """A flush in autocommit would store half a use case when the other half fails."""
+    if not session.info.get(WRITING):
+        raise RuntimeError("write inside `with transaction():`")
+
+
+class DatabaseCommands(click.Command):
+    """`flask db`, imported when it is called.
+
+    Flask-Migrate brings Alembic, which no page needs and each web worker would wait for.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__("db", short_help="Schema history: upgrade, downgrade, current, history, migrate, …")
+        self._app = app
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # Any: click's own signature
+        return load_flask_migrate(self._app).make_context(*args, **kwargs)
+
+
+def load_flask_migrate(app: Flask) -> click.Group:
+    """Set Flask-Migrate up on the application and return its command group."""
+    from flask_migrate import Migrate  # noqa: PLC0415
+    from flask_migrate.cli import db as group  # noqa: PLC0415
+
+    from cms.database import authoring  # noqa: F401, PLC0415 - registers the hook that alembic.ini names
+
+    migrate = Migrate(directory=app.config["MIGRATIONS_DIR"])
+    migrate.init_app(app, db)
+    migrate.configure(refuse_two_heads)
+    return group
+
+
+def refuse_two_heads(config: Any) -> Any:  # Any: alembic.config.Config, which is not imported here
+    """Raise HistoryBroken, naming both and the cure, where a command needs the one head and there are two.
+
+    Called by Flask-Migrate at the start of each of its commands. Alembic's own message names neither.
+    """
+    from cms.database.history import get_head, load_scripts  # noqa: PLC0415
+
+    context = click.get_current_context()
+    goal = context.params.get("revision", context.params.get("head"))
+    if context.command.name in {"upgrade", "downgrade", "stamp", "migrate", "revision"} and goal in {"head", "-1"}:
+        get_head(load_scripts(Target.of(current_app.config)))
+    return config
+
+
+def init_extensions(app: Flask) -> None:
+    """Bind the extensions to the application; opens no connection."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = Target.of(app.config).url
+    db.init_app(app)
+    app.cli.add_command(DatabaseCommands(app))
