@@ -65,16 +65,15 @@ def plan_stamp(target: Target) -> StampPlan:
     with connecting(target, engine_for(target).open_tool(target)) as connection:
         current = read_current(connection, scripts)
         found = read_fingerprint(connection)
-        connection.rollback()
-        if current is None and found.facts:
-            return match(target, found, replay_history(connection, scripts))
-    if current is None:
+    if current is not None:
+        return StampPlan(target.name, current, None, None)
+    if not found.facts:
         raise StampRefused(
             f"{target.name} holds no table of ours",
             why="there is no schema that could be compared",
             hint="for a new site run `python manage.py backup-and-migrate`; check DATABASE_URL otherwise",
         )
-    return StampPlan(target.name, current, None, None)
+    return match(target, found, replay_history(target, scripts))
 
 
 def match(target: Target, found: Fingerprint, expected: dict[str, Fingerprint]) -> StampPlan:

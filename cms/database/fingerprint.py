@@ -17,10 +17,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
+from cms.database.engines import engine_for
+from cms.database.engines.base import connecting
 from cms.database.engines.sqlite import begin_for_real
 from cms.database.history import VERSION_TABLE, list_revisions
 from cms.database.journal import JOURNAL_TABLE
 from cms.database.schema import Base
+from cms.database.target import Target
 
 JOB_TABLES = "huey_"
 SCRATCH_SCHEMA = "cms_fingerprint"
@@ -52,26 +55,23 @@ def read_fingerprint(connection: sa.Connection) -> Fingerprint:
     return Fingerprint(tuple(sorted(fact for table, fact in facts(connection) if is_counted(table))))
 
 
-def replay_history(connection: sa.Connection, scripts: ScriptDirectory) -> dict[str, Fingerprint]:
+def replay_history(target: Target, scripts: ScriptDirectory) -> dict[str, Fingerprint]:
     """Return what the schema looks like at each revision, oldest first, by running the history in a scratch place.
 
-    connection: on PostgreSQL the database itself, outside a transaction: the history runs in a schema of its own
-    inside a transaction that is rolled back, so nobody else sees or waits for any of it. For SQLite a database in
-    memory is used, and the connection only says so.
-    Raises whatever a revision raises.
+    On PostgreSQL that is a schema of its own, inside a transaction that is rolled back, so nobody else sees or waits
+    for any of it; for SQLite a database in memory. Raises DatabaseUnreachable, and whatever a revision raises.
     """
-    if connection.dialect.name == "sqlite":
+    if target.engine_name == "sqlite":
         engine = sa.create_engine("sqlite://", connect_args={"isolation_level": None})
         event.listen(engine, "begin", begin_for_real)
-        with engine.connect() as scratch:
-            return dict(run_history(scratch, scripts))
-    with connection.begin() as transaction:
+        with engine.connect() as connection:
+            return dict(run_history(connection, scripts))
+    with connecting(target, engine_for(target).open_tool(target)) as connection:
         connection.exec_driver_sql(f"CREATE SCHEMA {SCRATCH_SCHEMA}")
         connection.exec_driver_sql(f"SET LOCAL search_path = {SCRATCH_SCHEMA}")
-        try:
-            return dict(run_history(connection, scripts))
-        finally:
-            transaction.rollback()
+        found = dict(run_history(connection, scripts))
+        connection.rollback()
+        return found
 
 
 def run_history(connection: sa.Connection, scripts: ScriptDirectory) -> Iterator[tuple[str, Fingerprint]]:

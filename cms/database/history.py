@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -67,15 +68,18 @@ def alembic_config(target: Target) -> Config:
 
 
 def load_scripts(target: Target) -> ScriptDirectory:
-    """Read the files in migrations/versions. Raises HistoryBroken where one names a parent that does not exist."""
+    """Read the files in migrations/versions. Raises HistoryBroken for a missing parent, or one id in two files."""
     scripts = ScriptDirectory.from_config(alembic_config(target))
     try:
-        scripts.get_heads()
-    except (KeyError, CommandError) as error:
+        with warnings.catch_warnings():
+            # Alembic only warns of both, and then fails with a bare KeyError or takes one of the two files.
+            warnings.simplefilter("error", UserWarning)
+            scripts.get_heads()
+    except (UserWarning, KeyError, CommandError) as error:
         raise HistoryBroken(
             "the files in migrations/versions do not form a history",
-            why=f"a revision names {error} as its parent, or a file cannot be read",
-            hint="look for a revision file that was deleted or not committed",
+            why=str(error),
+            hint="look for a revision file that was deleted, copied or not committed",
         ) from error
     return scripts
 

@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NoReturn, cast
 
 from psycopg.conninfo import make_conninfo
 
 from cms.database.errors import BackupFailed, RestoreFailed, ToolMissing
 from cms.database.files import open_private
 from cms.database.target import Target
+from cms.errors import CmsError
 
 FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
 CHUNK_BYTES = 1 << 20
+SECRETS = {"password", "passfile", "sslpassword"}
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,9 @@ def ask_version(path: str) -> ClientTool | None:
 
 def conninfo(target: Target) -> str:
     """Return the connection string without the password: arguments are visible to every user of the machine."""
-    parameters = target.url.set(password=None).translate_connect_args(username="user", database="dbname")
-    options = {name: str(value) for name, value in target.url.query.items()}
-    return make_conninfo("", **parameters, **options)
+    parameters = target.url.translate_connect_args(username="user", database="dbname")
+    parameters |= {name: str(value) for name, value in target.url.query.items()}
+    return make_conninfo("", **{name: value for name, value in parameters.items() if name not in SECRETS})
 
 
 def environment(target: Target) -> dict[str, str]:
@@ -91,17 +93,12 @@ def dump_database(target: Target, server_major: int, snapshot: str, path: Path) 
     tool = find_tool("pg_dump", target, server_major)
     # Level 1: the default level takes several times as long for a tenth of the size.
     arguments = ["--format=custom", "--compress=1", f"--snapshot={snapshot}", f"--dbname={conninfo(target)}"]
-    with open_private(path) as file, running([tool.path, *arguments], target) as child:
-        assert child.process.stdout  # noqa: S101 - it was opened as a pipe
-        shutil.copyfileobj(child.process.stdout, file, CHUNK_BYTES)
+    command = [tool.path, *arguments]
+    unread = BackupFailed(f"pg_dump could not read {target.name}", hint="the database was not touched")
+    with open_private(path) as file, running(command, target, unread) as output:
+        shutil.copyfileobj(output, file, CHUNK_BYTES)
         file.flush()
         os.fsync(file.fileno())
-    if child.process.returncode:
-        raise BackupFailed(
-            f"pg_dump could not read {target.name}",
-            why=child.complaint(),
-            hint="the database was not touched, and nothing was kept of this backup",
-        )
     return f"pg_dump {tool.version}"
 
 
@@ -110,14 +107,12 @@ def restore_database(target: Target, server_major: int, dump: Path) -> None:
     tool = find_tool("pg_restore", target, server_major)
     # Owner and grants belong to the server it came from; here everything belongs to the role that restores.
     arguments = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-acl", f"--dbname={conninfo(target)}"]
-    with running([tool.path, *arguments, str(dump)], target) as child:
-        pass
-    if child.process.returncode:
-        raise RestoreFailed(
-            "the backup could not be loaded into a new database",
-            why=child.complaint(),
-            hint="the new database was dropped again; nothing else was changed",
-        )
+    unloaded = RestoreFailed(
+        "the backup could not be loaded into a new database",
+        hint="the new database was dropped again; nothing else was changed",
+    )
+    with running([tool.path, *arguments, str(dump)], target, unloaded) as output:
+        output.read()
 
 
 def become_psql(target: Target) -> NoReturn:
@@ -126,33 +121,30 @@ def become_psql(target: Target) -> NoReturn:
     os.execve(tool.path, [tool.path, conninfo(target)], environment(target))  # noqa: S606 - no shell is wanted
 
 
-@dataclass(frozen=True)
-class Child:
-    """A running client program, and the file that takes what it complains about."""
-
-    process: subprocess.Popen[bytes]
-    errors: IO[bytes]
-
-    def complaint(self) -> str:
-        """Return the first line of its complaint that says more than which call failed."""
-        self.errors.seek(0)
-        lines = self.errors.read(64_000).decode(errors="replace").splitlines()
-        return next(
-            (line for line in lines if "error" in line.lower()), f"it ended with status {self.process.returncode}"
-        )
-
-
 @contextmanager
-def running(arguments: list[str], target: Target) -> Iterator[Child]:
-    """Run a client program; it is ended when the block raises, and waited for in any case."""
+def running(arguments: list[str], target: Target, failure: CmsError) -> Iterator[IO[bytes]]:
+    """Run a client program and give its output; it is ended when the block raises, and waited for in any case.
+
+    Raises ``failure``, with the program's own complaint as the reason, if it does not end with status 0.
+    """
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             arguments, env=environment(target), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
         )
         try:
-            yield Child(process, errors)
+            yield cast("IO[bytes]", process.stdout)
         except BaseException:
             process.kill()
             raise
         finally:
             process.communicate()
+        if process.returncode:
+            errors.seek(0)
+            failure.why = first_complaint(errors.read(64_000).decode(errors="replace"), process.returncode)
+            raise failure
+
+
+def first_complaint(text: str, status: int) -> str:
+    """Return the first line that tells of an error."""
+    lines = (line.strip() for line in text.splitlines())
+    return next((line for line in lines if "error" in line.lower()), f"it ended with status {status}")

@@ -125,6 +125,8 @@ class PostgreSQL(DatabaseEngine):
             if not exists(connection, target):
                 connection.execute(rename(scratch, str(target.url.database)))
                 return None
+            copy_grants(connection, target, scratch)
+            copy_settings(connection, target, scratch)
             swap(connection, target, scratch, kept)
             return kept
 
@@ -258,6 +260,36 @@ def create_like(connection: psycopg.Connection, target: Target, scratch: Target)
             why="a backup is restored into a new database and checked there before it takes over",
             hint=f"as a superuser: ALTER ROLE {target.url.username} CREATEDB; nothing was changed",
         ) from error
+
+
+def copy_grants(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
+    """Give the copy the privileges that the target's owner granted: they belong to a database, not to its dump."""
+    query = """
+        SELECT CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, privilege_type, is_grantable
+        FROM pg_database, aclexplode(datacl) WHERE datname = %s"""
+    granted = connection.execute(query, [target.url.database]).fetchall()
+    if not granted:
+        return
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name_of(scratch)))
+    for grantee, privilege, grantable in granted:
+        statement = sql.SQL("GRANT {} ON DATABASE {} TO {}" + (" WITH GRANT OPTION" if grantable else ""))
+        whom = sql.Identifier(grantee) if grantee else sql.SQL("PUBLIC")
+        connection.execute(statement.format(sql.SQL(privilege), name_of(scratch), whom))
+
+
+def copy_settings(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
+    """Give the copy what ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET said about the target."""
+    query = """
+        SELECT CASE setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(setrole) END, unnest(setconfig)
+        FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = %s"""
+    for role, setting in connection.execute(query, [target.url.database]).fetchall():
+        name, _, value = setting.partition("=")
+        connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        whose = sql.SQL("ROLE {} IN ").format(sql.Identifier(role)) if role else sql.SQL("")
+        # FROM CURRENT keeps lists such as search_path as they are; quoting the text would make one name of them.
+        statement = sql.SQL("ALTER {}DATABASE {} SET {} FROM CURRENT")
+        connection.execute(statement.format(whose, name_of(scratch), sql.Identifier(*name.split("."))))
+        connection.execute(sql.SQL("RESET {}").format(sql.Identifier(*name.split("."))))
 
 
 def exists(connection: psycopg.Connection, target: Target) -> bool:

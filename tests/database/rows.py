@@ -1,0 +1,110 @@
+"""Rows for every table, written with plain SQL types so that they fit any revision, and small helpers."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from alembic import command
+
+import cms.exchange.models  # noqa: F401 - with the imports below, every table is in the metadata
+from cms.accounts.models import User
+from cms.blogs.models import Blog
+from cms.database.engines import engine_for
+from cms.database.history import alembic_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cms.database.target import Target
+
+assert User
+assert Blog
+MOMENT = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+FIRST = "6a1f0c93e2b4"
+SECOND = "2d8e51b07fa9"
+
+
+def quiet(_line: str) -> None:
+    """Swallow progress."""
+
+
+@contextmanager
+def connected(target: Target) -> Iterator[sa.Connection]:
+    """Open a connection that commits at the end."""
+    with engine_for(target).open_tool(target).begin() as connection:
+        yield connection
+
+
+def upgrade(target: Target, goal: str = "head") -> None:
+    config = alembic_config(target)
+    config.attributes["say"] = quiet
+    command.upgrade(config, goal)
+
+
+def downgrade(target: Target, goal: str) -> None:
+    config = alembic_config(target)
+    config.attributes["say"] = quiet
+    command.downgrade(config, goal)
+
+
+def fill(target: Target, *, posts: int = 3) -> None:
+    """Put rows into every table that the database has."""
+    with connected(target) as connection:
+        ada = insert(connection, "users", {"uuid": uuid.uuid4(), "username": "ada", "email": "ada@example.org"})
+        blogs = [insert(connection, "blogs", post_row(ada["uuid"], number)) for number in range(posts)]
+        tables = sa.inspect(connection).get_table_names()
+        if "redirects" in tables:
+            insert(connection, "redirects", {"path": "/old/", "blog_id": blogs[0]["id"]})
+        if "imported_files" in tables:
+            row = {"source": "a.md", "blog_id": blogs[0]["id"], "sha256": "0" * 64, "front_matter": {"title": "ä"}}
+            insert(connection, "imported_files", {**row, "imported_at": MOMENT}, moment=None)
+
+
+def post_row(author: uuid.UUID, number: int) -> dict[str, object]:
+    return {
+        "id": uuid.uuid4(),
+        "author_id": author,
+        "title": f"Post {number} ünïcode",
+        "slug": f"post-{number}",
+        "content": "words " * 20 + str(number),
+        "status": "published",
+        "tags": ["a tag", "東京"],
+    }
+
+
+def insert(
+    connection: sa.Connection, table: str, row: dict[str, object], *, moment: str | None = "created_at"
+) -> dict[str, object]:
+    """Insert a row in the form that the engine stores."""
+    row = {**row, moment: MOMENT} if moment else row
+    columns = ", ".join(row)
+    values = {name: stored(connection, value) for name, value in row.items()}
+    connection.execute(sa.text(f"INSERT INTO {table} ({columns}) VALUES (:{', :'.join(row)})"), values)
+    return row
+
+
+def stored(connection: sa.Connection, value: object) -> object:
+    if isinstance(value, list | dict):
+        return json.dumps(value)
+    if connection.dialect.name == "postgresql":
+        return value
+    if isinstance(value, uuid.UUID):
+        return value.hex
+    return value.replace(tzinfo=None).isoformat(" ") if isinstance(value, datetime) else value
+
+
+def count(target: Target, table: str) -> int:
+    with connected(target) as connection:
+        return connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+
+
+def digests(target: Target) -> dict[str, tuple[int, str]]:
+    """Return row count and content hash of every table."""
+    engine = engine_for(target)
+    with connected(target) as connection:
+        return {name: engine.digest(connection, name) for name in engine.list_tables(connection)}
