@@ -73,3 +73,16 @@ def environment(target: Target) -> dict[str, str]:
     folders = {"PG_BIN_DIR": str(target.pg_bin_dir)} if target.pg_bin_dir else {}
     url = target.url.render_as_string(hide_password=False)
     return {**inherited, **folders, "DATABASE_URL": url, "BACKUP_DIR": str(target.backup_dir)}
+
+
+@pytest.fixture
+def postgres_target(postgres: PostgresServer, postgres_url: str, tmp_path: Path) -> Target:
+    """Return an empty database on PostgreSQL, for tests of what only it can do."""
+    limits = Limits(retry_s=10, deploy_wait_s=20)
+    return Target(parse_url(postgres_url), tmp_path / "backups", pg_bin_dir=postgres.bin_dir, limits=limits)
+
+
+@pytest.fixture
+def sqlite_target(sqlite_url: str, tmp_path: Path) -> Target:
+    """Return a SQLite file that does not exist yet, for tests of what only it does."""
+    return Target(parse_url(sqlite_url), tmp_path / "backups", limits=Limits(deploy_wait_s=20))

@@ -89,6 +89,11 @@ def run(operation: Callable[..., Any], given: dict[str, Any]) -> None:  # Any: s
     except CmsError as error:
         show_error(error, as_json=as_json)
         raise SystemExit(error.exit_code) from None
+    except Exception as error:
+        if not (known := as_cms_error(error)):
+            raise
+        show_error(known, as_json=as_json)
+        raise SystemExit(known.exit_code) from None
     if result is not None:
         click.echo(as_text(result, as_json=as_json))
     raise SystemExit(getattr(result, "exit_code", 0))
@@ -168,6 +173,23 @@ def plain(value: object) -> str:
     """Return a value that JSON does not know as text: a time, a path, an id."""
     isoformat = getattr(value, "isoformat", None)
     return str(isoformat() if isoformat else value).replace("+00:00", "Z")
+
+
+def as_cms_error(error: Exception) -> CmsError | None:
+    """Return what the machine did to us (disk, network, server) as a message; None for a bug, which keeps its trace."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - a help page needs no database
+    from sqlalchemy.exc import TimeoutError as PoolTimeout  # noqa: PLC0415
+
+    hint = "`python manage.py check` says what the database holds now"
+    if isinstance(error, DBAPIError):
+        from cms.database.engines.base import first_line  # noqa: PLC0415
+
+        return CmsError("the database failed while the command ran", why=first_line(error), hint=hint)
+    if isinstance(error, PoolTimeout):
+        return CmsError("the database has no connection to spare", hint="try again later; nothing was changed")
+    if isinstance(error, OSError):
+        return CmsError("the machine failed while the command ran", why=str(error), hint=hint)
+    return None
 
 
 def show_error(error: CmsError, *, as_json: bool) -> None:

@@ -154,8 +154,10 @@ def test_settings_that_others_gave_the_database_survive_a_restore(postgres_targe
 
 
 def database_facts(connection):
-    query = """SELECT datdba::regrole::text, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a), (SELECT array_agg(setconfig::text) FROM pg_db_role_setting
-               WHERE setdatabase = d.oid) FROM pg_database d WHERE datname = current_database()"""
+    query = """
+        SELECT datdba::regrole::text, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a),
+               (SELECT array_agg(setconfig::text) FROM pg_db_role_setting WHERE setdatabase = d.oid)
+        FROM pg_database d WHERE datname = current_database()"""
     return tuple(connection.exec_driver_sql(query).one())
 
 
@@ -290,9 +292,10 @@ def test_a_file_in_the_place_of_the_folder_is_refused(filled):
 
 def test_a_full_disk_leaves_nothing_under_a_final_name(filled, environment):
     # The limit on a file's size makes the kernel refuse the write as a full disk would.
+    limit = 4096 if filled.engine_name == "postgresql" else 65_536  # SQLite's own shared memory needs 32 KiB
     limited = (
         "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
         "sys.argv = ['manage.py', 'backup']; runpy.run_path('manage.py', run_name='__main__')"
     )
     done = subprocess.run(

@@ -52,6 +52,7 @@ class SQLite(DatabaseEngine):
     def _engine(self, target: Target, *, foreign_keys: bool = True, **pool: object) -> sa.Engine:
         def connect() -> sqlite3.Connection:
             connection = open_file(database_path(target))
+            connection.execute("PRAGMA schema_version")  # reads the file: one that is no database fails here
             connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
             return connection
 

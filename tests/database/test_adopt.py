@@ -1,0 +1,140 @@
+"""`stamp-existing-database` never stamps a lie."""
+
+from __future__ import annotations
+
+import pytest
+
+from cms.database.adopt import apply_stamp, plan_stamp
+from cms.database.errors import StampRefused
+from cms.database.fingerprint import read_fingerprint
+from cms.database.history import list_revisions, load_scripts, read_current
+from cms.database.release import apply_release, plan_release
+from cms.errors import Refused
+from tests.database.rows import FIRST, connected, count, digests, fill, quiet, upgrade
+
+
+def forget_history(target):
+    with connected(target) as connection:
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+
+
+def test_a_database_built_at_any_revision_is_recognised(target):
+    scripts = load_scripts(target)
+    for revision in list_revisions(scripts):
+        upgrade(target, revision.id)
+        forget_history(target)
+        plan = plan_stamp(target)
+        assert plan.revision == revision.id
+        assert apply_stamp(target, plan, say=quiet).revision == revision.id
+        with connected(target) as connection:
+            assert read_current(connection, scripts) == revision.id
+
+
+def test_stamping_touches_no_row_and_the_upgrade_goes_on_from_there(target):
+    upgrade(target, FIRST)
+    fill(target)
+    forget_history(target)
+    before = {name: digest for name, digest in digests(target).items() if "alembic" not in name and "jour" not in name}
+    apply_stamp(target, plan_stamp(target), say=quiet)
+    after = digests(target)
+    assert {name: after[name] for name in before} == before
+    apply_release(target, say=quiet)
+    assert count(target, "blogs") == 3
+
+
+MUTATIONS = {
+    "extra column": "ALTER TABLE users ADD COLUMN nickname VARCHAR(50)",
+    "extra table": "CREATE TABLE reviews (id INTEGER PRIMARY KEY)",
+    "missing index": "DROP INDEX ix_blogs_created_at",
+    "lost uniqueness": "DROP INDEX ix_blogs_slug; CREATE INDEX ix_blogs_slug ON blogs (slug)",
+    "other columns in an index": "DROP INDEX ix_blogs_status; CREATE INDEX ix_blogs_status ON blogs (title)",
+    "descending index": "DROP INDEX ix_blogs_status; CREATE INDEX ix_blogs_status ON blogs (status DESC)",
+    "partial index": "DROP INDEX ix_blogs_status; CREATE INDEX ix_blogs_status ON blogs (status) WHERE status = 'x'",
+    "view": "CREATE VIEW recent AS SELECT id FROM blogs",
+}
+ON_POSTGRESQL = {
+    "type": "ALTER TABLE users ALTER COLUMN bio TYPE TEXT",
+    "length": "ALTER TABLE users ALTER COLUMN bio TYPE VARCHAR(161)",
+    "nullable": "ALTER TABLE blogs ALTER COLUMN slug DROP NOT NULL",
+    "default": "ALTER TABLE users ALTER COLUMN role SET DEFAULT 'admin'",
+    "no default": "ALTER TABLE users ALTER COLUMN is_active DROP DEFAULT",
+    "check": "ALTER TABLE users ADD CONSTRAINT c CHECK (length(username) > 1)",
+    "unvalidated check": "ALTER TABLE users ADD CONSTRAINT c CHECK (length(username) > 1) NOT VALID",
+    "no foreign key": "ALTER TABLE blogs DROP CONSTRAINT blogs_author_id_fkey",
+    "other action": "ALTER TABLE blogs DROP CONSTRAINT blogs_author_id_fkey; ALTER TABLE blogs ADD CONSTRAINT "
+    "blogs_author_id_fkey FOREIGN KEY (author_id) REFERENCES users",
+    "no primary key": "ALTER TABLE blogs DROP CONSTRAINT blogs_pkey",
+    "time without zone": "ALTER TABLE users ALTER COLUMN created_at TYPE TIMESTAMP",
+    "json": "DROP INDEX ix_blogs_tags_gin; ALTER TABLE blogs ALTER COLUMN tags TYPE JSON",
+    "index method": "DROP INDEX ix_users_role; CREATE INDEX ix_users_role ON users USING hash (role)",
+    "collation": 'ALTER TABLE users ALTER COLUMN email TYPE VARCHAR(255) COLLATE "C"',
+    "row security": "ALTER TABLE users ENABLE ROW LEVEL SECURITY",
+    "trigger": "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
+    "CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION f()",
+    "enum": "CREATE TYPE mood AS ENUM ('a', 'b')",
+    "unlogged": "ALTER TABLE blogs SET UNLOGGED",
+}
+ON_SQLITE = {
+    "trigger": "CREATE TRIGGER t AFTER INSERT ON users BEGIN SELECT 1; END",
+    "collation in an index": "DROP INDEX ix_users_role; CREATE INDEX ix_users_role ON users (role COLLATE NOCASE)",
+    "type": "ALTER TABLE users DROP COLUMN bio; ALTER TABLE users ADD COLUMN bio TEXT",
+    "default": "ALTER TABLE users DROP COLUMN bio; ALTER TABLE users ADD COLUMN bio VARCHAR(160) DEFAULT 'x'",
+    "check": "ALTER TABLE users DROP COLUMN bio; ALTER TABLE users ADD COLUMN bio VARCHAR(160) CHECK (bio <> '')",
+    "collation": "ALTER TABLE users DROP COLUMN bio; ALTER TABLE users ADD COLUMN bio VARCHAR(160) COLLATE NOCASE",
+}
+
+
+@pytest.mark.parametrize("mutation", sorted({*MUTATIONS, *ON_POSTGRESQL, *ON_SQLITE}))
+def test_a_schema_that_differs_in_one_thing_is_refused_and_nothing_changes(target, mutation):
+    statements = {**MUTATIONS, **(ON_SQLITE if target.engine_name == "sqlite" else ON_POSTGRESQL)}.get(mutation)
+    if statements is None:
+        return  # it can be said on the other engine only
+    upgrade(target, FIRST)
+    forget_history(target)
+    with connected(target) as connection:
+        for statement in [statements] if "TRIGGER" in statements else statements.split("; "):
+            connection.exec_driver_sql(statement)
+        before = read_fingerprint(connection)
+    with pytest.raises(StampRefused) as refused:
+        plan_stamp(target)
+    assert "missing: " in str(refused.value.why) or "extra: " in str(refused.value.why)
+    with connected(target) as connection:
+        assert read_fingerprint(connection) == before
+        assert read_current(connection, load_scripts(target)) is None
+
+
+def test_harmless_spellings_of_the_same_schema_are_recognised(postgres_target):
+    upgrade(postgres_target)
+    with connected(postgres_target) as connection:
+        for statement in (
+            "DROP INDEX ix_blogs_slug",
+            "create unique index IX_BLOGS_SLUG on public.blogs using btree (slug asc nulls last)",
+            "ALTER TABLE blogs ALTER COLUMN view_count SET DEFAULT (0)::integer",
+            "ALTER TABLE users ALTER COLUMN role SET DEFAULT 'user'::varchar",
+            "COMMENT ON TABLE blogs IS 'posts'",
+        ):
+            connection.exec_driver_sql(statement)
+    forget_history(postgres_target)
+    assert plan_stamp(postgres_target).nearest.size == 0
+
+
+def test_an_empty_database_is_not_stamped(target):
+    from cms.database.engines import engine_for
+
+    engine_for(target).prepare(target)
+    with pytest.raises(StampRefused, match="no table of ours"):
+        plan_stamp(target)
+
+
+def test_a_database_with_a_revision_is_left_alone(target):
+    upgrade(target, FIRST)
+    plan = plan_stamp(target)
+    assert (plan.current, plan.revision) == (FIRST, None)
+
+
+def test_migrating_a_database_without_a_revision_points_to_adoption(target):
+    upgrade(target)
+    forget_history(target)
+    with pytest.raises(Refused) as refused:
+        plan_release(target)
+    assert "stamp-existing-database" in str(refused.value.hint)
