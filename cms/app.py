@@ -34,5 +34,6 @@ def configure(app: Flask, config: Config | None) -> None:
 
     settings = config or load_config()
     app.config.from_mapping({each.name: getattr(settings, each.name) for each in fields(settings)})
+    app.extensions["settings"] = settings
     app.config["MIGRATIONS_DIR"] = MIGRATIONS_DIR
     app.config["TRUSTED_HOSTS"] = list(settings.TRUSTED_HOSTS) or None

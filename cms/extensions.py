@@ -46,6 +46,8 @@ db = Database(model_class=Base, session_options={"class_": RoutedSession})
 @contextmanager
 def transaction() -> Iterator[orm.scoped_session[Session]]:
     """Run one use case: commit at the end, roll back if it raises. On SQLite takes the write lock at once."""
+    if db.session.info.get(WRITING):
+        raise RuntimeError("a use case has one transaction, opened at the edge; this one is already open")
     db.session.rollback()  # gives back the autocommit connection of earlier reads
     db.session.info[WRITING] = True
     try:

@@ -164,12 +164,17 @@ def is_lock_timeout(error: DBAPIError) -> bool:
 def explain(error: DBAPIError, work: Run) -> MigrationFailed:
     """Return the failure as a message that says where the database stands now."""
     revision = failing_revision(error, work.target.migrations_dir)
-    waited = is_lock_timeout(error)
+    if is_lock_timeout(error):
+        cure = "end the session that holds the lock and try again"
+    elif "already exists" in first_line(error):
+        cure = "if the tables are older than this history, run `python manage.py stamp-existing-database`"
+    else:
+        cure = "mend the revision or the data"
     return MigrationFailed(
         f"revision {revision} failed on {work.target.name}",
         why=first_line(error),
-        hint=("end the session that holds the lock and try again" if waited else "mend the revision or the data")
-        + "; this revision was rolled back, the ones before it are applied, `flask db current` shows where it stands",
+        hint=f"{cure}; this revision was rolled back, the ones before it are applied, "
+        "`flask db current` shows where it stands",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,17 +82,20 @@ def plan_restore(target: Target, folder: Path, *, replace: bool = False) -> Rest
 def apply_restore(target: Target, plan: RestorePlan, *, say: Say) -> RestoreResult:
     """Load the backup into a scratch database, compare every table, then let that take over at once.
 
-    Holds the deploy lock of the target where the database exists. Whatever fails, the database stays as it was.
+    Holds the deploy lock while it loads and compares, so that a running migration is waited for; what starts after
+    that is ended by the swap. Whatever fails, the database stays as it was.
     Raises BackupDamaged, RestoreFailed, RestoreRefused, DatabaseBusy, ToolMissing.
     """
     began = time.monotonic()
     engine = engine_for(target)
     manifest = read_manifest(plan.folder)
     verify_files(plan.folder, manifest)
-    say("loading the backup beside the database")
-    with engine.restore_into_scratch(target, plan.folder / engine.dump_name) as scratch:
-        say(f"comparing {len(manifest.tables)} tables with the manifest")
-        compare(scratch, manifest)
+    with ExitStack() as scratches:
+        with locked_if_there(target, say):
+            say("loading the backup beside the database")
+            scratch = scratches.enter_context(engine.restore_into_scratch(target, plan.folder / engine.dump_name))
+            say(f"comparing {len(manifest.tables)} tables with the manifest")
+            compare(scratch, manifest)
         say("putting it in place")
         stamp = f"{datetime.now(UTC):%Y%m%d%H%M%S}_{secrets.token_hex(2)}"
         kept = engine.take_over(target, scratch, f"{kept_prefix(target)}_before_{stamp}")
@@ -101,6 +105,11 @@ def apply_restore(target: Target, plan: RestorePlan, *, say: Say) -> RestoreResu
         kept = None
     duration_ms = round((time.monotonic() - began) * 1000)
     return RestoreResult(manifest.id, target.name, len(manifest.tables), manifest.rows, kept, duration_ms)
+
+
+def locked_if_there(target: Target, say: Say) -> AbstractContextManager[None]:
+    engine = engine_for(target)
+    return nullcontext() if engine.is_absent(target) else engine.deploy_lock(target, say)
 
 
 def kept_prefix(target: Target) -> str:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from cms.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[2]
 MIGRATIONS_DIR = ROOT / "migrations"
@@ -76,8 +79,16 @@ def parse_url(text: str) -> URL:
     """Return the URL with the driver that is installed; a relative SQLite path counts from the project's folder.
 
     ``postgres://`` and ``postgresql://`` would make SQLAlchemy 2.0 look for psycopg2.
+    Raises ConfigurationError, which does not show the text: it holds a password.
     """
-    url = make_url(text.replace("postgres://", "postgresql://", 1))
+    try:
+        url = make_url(text.replace("postgres://", "postgresql://", 1))
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "the setting DATABASE_URL cannot be used",
+            why="its value (not shown) is not an address of the form postgresql://user:password@host:port/database",
+            hint="write special characters of the password as %40 for @, %2F for /, %3A for :, %25 for %",
+        ) from None
     if url.get_backend_name() == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.database and url.database != ":memory:":

@@ -35,6 +35,10 @@ Confirm = Callable[[str], None]
 """Asks a question about losing something; returns if the answer is yes, raises Refused otherwise."""
 
 
+class Terminated(BaseException):
+    """SIGTERM or a closed terminal; unwinds like KeyboardInterrupt, so that locks and partial files go."""
+
+
 class Progress:
     """Tells the operator what goes on: lines to stderr, and a bar where stderr is a terminal."""
 
@@ -82,10 +86,11 @@ def run(operation: Callable[..., Any], given: dict[str, Any]) -> None:  # Any: s
     """Run a command from the terminal: print its result, end the process with its exit code."""
     as_json = given.pop("as_json")
     try:
-        with terminated_as_exit():
+        with stoppable():
             result = call(operation, given)
-    except KeyboardInterrupt:
-        fail("interrupted; nothing was left half done", INTERRUPTED)
+    except (KeyboardInterrupt, Terminated) as stopped:
+        click.echo("error: stopped before the end; the database is as it was, or changed as a whole", err=True)
+        raise SystemExit(TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED) from None
     except CmsError as error:
         show_error(error, as_json=as_json)
         raise SystemExit(error.exit_code) from None
@@ -204,11 +209,11 @@ def fail(message: str, exit_code: int) -> NoReturn:
 
 
 @contextmanager
-def terminated_as_exit() -> Iterator[None]:
-    """Turn SIGTERM and a closed terminal into an exit that unwinds, so that locks and partial files go."""
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal raise Terminated instead of ending the process on the spot."""
 
     def leave(_number: int, _frame: object) -> NoReturn:
-        raise SystemExit(TERMINATED)
+        raise Terminated
 
     former = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:

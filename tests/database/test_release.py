@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from shutil import copytree
 
 import pytest
@@ -10,11 +15,13 @@ import pytest
 from cms.database.environment import Run, read_back
 from cms.database.errors import MigrationFailed, RevisionUnknown
 from cms.database.fingerprint import read_fingerprint
-from cms.database.history import get_head, load_scripts
+from cms.database.history import get_head, load_scripts, read_current
 from cms.database.manifest import read_manifest
 from cms.database.release import apply_release, plan_release
 from cms.database.schema import Base
 from tests.database.rows import FIRST, SECOND, connected, count, digests, fill, quiet, upgrade
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def with_revision(target, tmp_path, body):
@@ -112,6 +119,41 @@ def test_a_sqlite_rebuild_of_a_parent_table_keeps_its_children(sqlite_target, tm
     body = '    with op.batch_alter_table("users") as users:\n        users.alter_column("bio", type_=sa.String(200))'
     apply_release(with_revision(sqlite_target, tmp_path, body), say=quiet)
     assert count(sqlite_target, "blogs") == 3
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_migration_that_is_told_to_stop_ends_soon_and_leaves_the_old_state(postgres_target, tmp_path, number, status):
+    upgrade(postgres_target)
+    slow = '    op.add_column("blogs", sa.Column("x", sa.Integer))\n    op.execute("SELECT pg_sleep(60)")'
+    long = with_revision(postgres_target, tmp_path, slow)
+    url, folder = long.url.render_as_string(hide_password=False), long.migrations_dir
+    code = (
+        "import sys; from pathlib import Path; from dataclasses import replace; from cms.management import base;"
+        "import cms.database.target as t; t.Target.of = classmethod(lambda cls, config: cls("
+        f"t.parse_url({url!r}), Path({str(tmp_path / 'b')!r}), pg_bin_dir=Path({str(long.pg_bin_dir)!r}),"
+        f"migrations_dir=Path({str(folder)!r}))); sys.argv[1:] = ['backup-and-migrate']; base.main()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    wait_until(
+        postgres_target, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(60)' AND state = 'active'"
+    )
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == status, errors
+    assert "Traceback" not in errors
+    with connected(postgres_target) as connection:
+        assert read_current(connection, load_scripts(postgres_target)) == get_head(load_scripts(postgres_target))
+        assert "column blogs.x integer" not in read_fingerprint(connection).facts
+
+
+def wait_until(target, query):
+    """Poll until the query counts at least one."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with connected(target) as connection:
+            if connection.exec_driver_sql(query).scalar_one():
+                return
+    raise AssertionError(query)
 
 
 def test_code_older_than_the_database_is_refused(target):

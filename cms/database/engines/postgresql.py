@@ -201,16 +201,20 @@ def wait_for_orphans(connection: sa.Connection, target: Target, say: Say) -> Non
     """Wait for sessions of a run that was killed: the server may still work for it. Raises DatabaseBusy."""
     query = f"""SELECT pid FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = '{MIGRATING}'"""  # noqa: S608 - a constant
-    deadline = time.monotonic() + ORPHAN_WAIT_S
+    began = time.monotonic()
+    told = False
     while pid := connection.exec_driver_sql(query).scalar():
-        if time.monotonic() >= deadline:
+        waited_s = time.monotonic() - began
+        if waited_s >= ORPHAN_WAIT_S:
             raise DatabaseBusy(
                 f"a migration that lost its client still runs on {target.name}",
                 why=f"server process {pid} has not ended within {ORPHAN_WAIT_S} s",
                 hint=f"look at it in pg_stat_activity; SELECT pg_terminate_backend({pid}) ends it",
             )
-        say(f"waiting for server process {pid} of a run that was killed")
-        time.sleep(POLL_S)
+        if waited_s > 1 and not told:
+            say(f"waiting for server process {pid} of a run that was killed")
+            told = True
+        time.sleep(POLL_S / 4)
 
 
 @contextmanager

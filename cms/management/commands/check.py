@@ -68,10 +68,9 @@ def look(app: Flask, tags: tuple[str, ...], *, deploy: bool) -> tuple[list[Probl
     from cms.database.history import load_scripts
     from cms.database.schema import Base
     from cms.database.target import Target
-    from config import load_config
 
     target = Target.of(app.config)
-    given: dict[str, Any] = {"config": load_config(), "target": target, "metadata": Base.metadata}
+    given: dict[str, Any] = {"config": app.extensions["settings"], "target": target, "metadata": Base.metadata}
     problems: list[Problem] = []
     try:
         given["scripts"] = load_scripts(target)
