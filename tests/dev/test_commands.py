@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -106,7 +105,7 @@ def send_soon(number: signal.Signals) -> None:
 
 
 def serve(dev, code: str) -> int:
-    return dev.serve(subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, start_new_session=True))
+    return dev.serve(subprocess.Popen([sys.executable, "-c", code], start_new_session=True))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -119,17 +118,6 @@ def test_a_signal_stops_the_server_and_counts_as_success(dev, number, capsys):
 def test_a_server_that_ends_by_itself_is_an_error(dev):
     with pytest.raises(dev.Stop, match="ended by itself with 3"):
         serve(dev, "raise SystemExit(3)")
-
-
-def test_a_server_in_waiting_goes_when_the_site_cannot_be_started(dev, tmp_path):
-    tree = dev.Tree(tmp_path)
-    tree.python.parent.mkdir(parents=True)
-    tree.python.symlink_to(sys.executable)
-    began = time.monotonic()
-    with pytest.raises(dev.Stop, match="no"), dev.server_in_waiting(tree, {}, "127.0.0.1:1") as server:
-        raise dev.Stop("no")
-    assert server.returncode == 0
-    assert time.monotonic() - began < 30
 
 
 def test_a_stop_signal_waits_for_the_program_in_front(dev, tmp_path):
