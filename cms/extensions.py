@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 import sqlalchemy as sa
-from flask import Flask, current_app
+from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from sqlalchemy import event, orm
@@ -18,6 +18,7 @@ from cms.database.schema import Base
 from cms.database.target import Target
 
 WRITING = "in transaction()"
+READING = "engines in autocommit"
 
 
 class RoutedSession(Session):
@@ -29,7 +30,11 @@ class RoutedSession(Session):
 
     def get_bind(self, *args: Any, **kwargs: Any) -> Any:  # Any: the base class's own signature
         engine = super().get_bind(*args, **kwargs)
-        return engine if self.info.get(WRITING) else engine.execution_options(isolation_level="AUTOCOMMIT")
+        if self.info.get(WRITING):
+            return engine
+        # The same object each time: a session takes one connection for each engine that it is given.
+        reading: dict[Any, Any] = self.info.setdefault(READING, {})
+        return reading.get(engine) or reading.setdefault(engine, engine.execution_options(isolation_level="AUTOCOMMIT"))
 
 
 class Database(SQLAlchemy):
@@ -99,12 +104,14 @@ def refuse_two_heads(config: Any) -> Any:  # Any: alembic.config.Config, which i
 
     Called by Flask-Migrate at the start of each of its commands. Alembic's own message names neither.
     """
-    from cms.database.history import get_head, load_scripts  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    from cms.database.history import get_head  # noqa: PLC0415
 
     context = click.get_current_context()
     goal = context.params.get("revision", context.params.get("head"))
     if context.command.name in {"upgrade", "downgrade", "stamp", "migrate", "revision"} and goal in {"head", "-1"}:
-        get_head(load_scripts(Target.of(current_app.config)))
+        get_head(ScriptDirectory.from_config(config))
     return config
 
 

@@ -3,7 +3,8 @@
 One change; schema and data apart. Runs on both engines, and the old code keeps working on the new schema.
 Locks: say here which table is locked how strongly and for how long.
 downgrade restores the schema exactly, or raises IrreversibleMigration with the reason.
-No import of the application's models; a foreign key has an ondelete and an index; a NOT NULL column has a server default.
+No import of the application's models. A foreign key has an ondelete and an index.
+A NOT NULL column has a server default.
 
 Revision ID: ${up_revision}
 Revises: ${down_revision | comma,n}

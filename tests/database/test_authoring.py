@@ -1,0 +1,97 @@
+"""`flask db revision`, `migrate` and `merge`: what a developer gets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.database.rows import upgrade
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def flask_db(sqlite_target, tmp_path):
+    """Return `flask db` on a copy of migrations/, and the folder of that copy's files."""
+    upgrade(sqlite_target)
+    folder = tmp_path / "migrations"
+    shutil.copytree(ROOT / "migrations", folder, ignore=lambda *_: ["__pycache__"])
+
+    def run(command, *arguments, path=os.environ["PATH"]):
+        return subprocess.run(
+            [sys.executable, "-m", "flask", "db", command, "-d", str(folder), *arguments],
+            env={"PATH": path, "DATABASE_URL": sqlite_target.url.render_as_string()},
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    run.versions = folder / "versions"
+    return run
+
+
+def new_files(flask_db):
+    return [path for path in flask_db.versions.glob("*.py") if not (ROOT / "migrations/versions" / path.name).exists()]
+
+
+def add_branches(flask_db):
+    for identity, title in (("a" * 12, "one"), ("b" * 12, "other")):
+        (flask_db.versions / f"20990101_0000_{title}.py").write_text(
+            f'"""{title} branch"""\nrevision = "{identity}"\ndown_revision = "c05d1e4a8f37"\n'
+            "def upgrade(): pass\ndef downgrade(): pass\n"
+        )
+
+
+def test_a_new_revision_is_dated_and_opens_with_the_rules(flask_db):
+    assert flask_db("revision", "-m", "Add subtitle").returncode == 0
+    (file,) = new_files(flask_db)
+    assert file.stem.endswith("_add_subtitle")
+    assert file.stem[:8].isdecimal()
+    assert "old code keeps working on the new schema" in file.read_text()
+    assert "import sqlalchemy as sa" in file.read_text()
+
+
+def test_without_a_difference_no_file_is_made(flask_db):
+    done = flask_db("migrate", "-m", "nothing")
+    assert done.returncode == 0
+    assert "no file was made" in done.stderr
+    assert new_files(flask_db) == []
+
+
+@pytest.mark.parametrize("command", ["upgrade", "migrate", "revision", "downgrade", "stamp"])
+def test_two_heads_are_named_with_the_command_that_merges_them(flask_db, command):
+    add_branches(flask_db)
+    done = flask_db(command)
+    assert done.returncode == 1
+    assert "aaaaaaaaaaaa (one branch)" in done.stderr
+    assert "bbbbbbbbbbbb (other branch)" in done.stderr
+    assert 'flask db merge -m "merge heads"' in done.stderr
+
+
+def test_merged_heads_can_be_applied(flask_db):
+    add_branches(flask_db)
+    assert flask_db("merge", "-m", "merge heads", "a" * 12, "b" * 12).returncode == 0
+    done = flask_db("upgrade")
+    assert done.returncode == 0, done.stderr
+    assert "(head)" in flask_db("current").stdout
+
+
+def test_without_ruff_a_revision_is_made_all_the_same(flask_db, tmp_path):
+    import venv
+
+    bare = tmp_path / "bare"
+    venv.create(bare, with_pip=False, symlinks=True)
+    site = next(Path(sys.prefix).glob("lib/python*/site-packages"))
+    code = f"import sys; sys.path.append({str(site)!r}); sys.argv[0] = 'flask'; from flask.cli import main; main()"
+    folder = str(flask_db.versions.parent)
+    done = subprocess.run(
+        [bare / "bin/python", "-c", code, "db", "revision", "-d", folder, "-m", "bare"],
+        env={"PATH": "/nowhere", "DATABASE_URL": f"sqlite:///{tmp_path}/cms.db"},
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "ruff is not installed" in done.stderr
+    assert len(new_files(flask_db)) == 1
