@@ -1,5 +1,12 @@
 """What gunicorn serves, and what ``flask db …`` finds by itself."""
 
-from cms.app import create_app
+import sys
 
-app = create_app()
+from cms.app import create_app
+from cms.errors import CmsError
+
+try:
+    app = create_app()
+except CmsError as error:
+    sys.stderr.write(f"error: {error}\n")
+    raise SystemExit(4) from None  # after 3 or 4 gunicorn ends; a worker that ends with another status is started again

@@ -86,3 +86,18 @@ def postgres_target(postgres: PostgresServer, postgres_url: str, tmp_path: Path)
 def sqlite_target(sqlite_url: str, tmp_path: Path) -> Target:
     """Return a SQLite file that does not exist yet, for tests of what only it does."""
     return Target(parse_url(sqlite_url), tmp_path / "backups", limits=Limits(deploy_wait_s=20))
+
+
+# --- a migrated site with people in it: tests/site.py -----------------------------------------------------------
+
+from tests.site import (  # noqa: E402, F401
+    app,
+    client,
+    migrated_postgres_url,
+    migrated_sqlite_url,
+    migrated_url,
+    postgres_template,
+    site,
+    sqlite_app,
+    sqlite_template,
+)

@@ -1,0 +1,13 @@
+"""What can be wrong with an account."""
+
+from __future__ import annotations
+
+from cms.errors import CmsError
+
+
+class AccountInvalid(CmsError):
+    """A field of an account cannot be stored; nothing was changed."""
+
+
+class AccountExists(CmsError):
+    """Another account has the username or the e-mail address; nothing was changed."""

@@ -1,0 +1,203 @@
+"""Reads about posts: only the columns that a page shows, never a whole row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    select,
+    tuple_,
+    type_coerce,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from cms.accounts.models import User
+from cms.accounts.queries import AnySession, full_name
+from cms.blogs.models import PUBLISHED, Blog, Redirect
+from cms.blogs.rendering import RENDERER_VERSION
+from cms.web.paging import Cursor, Page, Place
+
+
+@dataclass(frozen=True)
+class PostSummary:
+    """A post as lists show it. cover: address of a picture, or None."""
+
+    id: UUID
+    slug: str
+    title: str
+    summary: str | None
+    tags: tuple[str, ...]
+    cover: str | None
+    created_at: datetime
+    reading_time_minutes: int
+    author_username: str
+    author_name: str
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.created_at, self.id)
+
+
+@dataclass(frozen=True)
+class PostText(PostSummary):
+    """A post as its own page shows it: html if this edition of the renderer made it, else the Markdown."""
+
+    updated_at: datetime | None
+    html: str | None
+    markdown: str | None
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """The post before or after another one."""
+
+    slug: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What to read next: the next older and the next newer post, None at either end."""
+
+    older: Neighbour | None
+    newer: Neighbour | None
+
+
+SUMMARY_COLUMNS = (
+    Blog.id,
+    Blog.slug,
+    Blog.title,
+    Blog.summary,
+    Blog.tags,
+    Blog.images_url,
+    Blog.created_at,
+    Blog.reading_time_minutes,
+    User.username,
+    User.first_name,
+    User.last_name,
+)
+
+
+def list_posts(session: AnySession, place: Place, *, size: int) -> Page[PostSummary]:
+    """Return a page of the published posts. One statement."""
+    return read_page(session, published(), place, size=size)
+
+
+def list_posts_with_tag(session: AnySession, tag: str, place: Place, *, size: int) -> Page[PostSummary]:
+    """Return a page of the published posts that have exactly this tag. One statement."""
+    has = has_tag_on_sqlite(tag) if session.get_bind().dialect.name == "sqlite" else has_tag_on_postgresql(tag)
+    return read_page(session, published().where(has), place, size=size)
+
+
+def list_posts_by_author(session: AnySession, author_id: UUID, place: Place, *, size: int) -> Page[PostSummary]:
+    """Return a page of the author's published posts. One statement."""
+    return read_page(session, published().where(Blog.author_id == author_id), place, size=size)
+
+
+def find_published_post(session: AnySession, slug: str) -> PostText | None:
+    """Return the published post with this slug, or None. One statement."""
+    fresh = and_(Blog.renderer_version == RENDERER_VERSION, Blog.content_html.is_not(None))
+    columns = (
+        case((fresh, Blog.content_html)).label("html"),
+        case((fresh, None), else_=Blog.content).label("markdown"),
+    )
+    row = session.execute(published().add_columns(Blog.updated_at, *columns).where(Blog.slug == slug)).one_or_none()
+    if row is None:
+        return None
+    return PostText(**summary_fields(row), updated_at=row.updated_at, html=row.html, markdown=row.markdown)
+
+
+def find_neighbours(session: AnySession, cursor: Cursor) -> Neighbours:
+    """Return the published posts next to this place in the list of all. One statement."""
+    titles = select(Blog.slug, Blog.title).where(Blog.status == PUBLISHED).limit(1)
+    older = newest_first(titles.add_columns(literal("older").label("side")).where(key_of(cursor) > KEY))
+    newer = oldest_first(titles.add_columns(literal("newer").label("side")).where(key_of(cursor) < KEY))
+    rows = session.execute(union_all(*(select(side.subquery()) for side in (older, newer))))
+    found = {row.side: Neighbour(row.slug, row.title) for row in rows}
+    return Neighbours(found.get("older"), found.get("newer"))
+
+
+def find_moved(session: AnySession, path: str) -> str | None:
+    """Return the slug of the published post that an old address leads to, or None. One statement.
+
+    path: as ``services.redirect_path`` stores it.
+    """
+    moved = select(Blog.slug).join(Redirect, Redirect.blog_id == Blog.id)
+    return session.scalar(moved.where(Redirect.path == path, Blog.status == PUBLISHED))
+
+
+# --- parts ------------------------------------------------------------------------------------------------------
+
+KEY = tuple_(Blog.created_at, Blog.id)
+
+
+def published() -> Select[Any]:  # Any: the columns are read by name
+    return select(*SUMMARY_COLUMNS).join(User, User.uuid == Blog.author_id).where(Blog.status == PUBLISHED)
+
+
+def newest_first(query: Select[Any]) -> Select[Any]:
+    return query.order_by(Blog.created_at.desc(), Blog.id.desc())
+
+
+def oldest_first(query: Select[Any]) -> Select[Any]:
+    return query.order_by(Blog.created_at, Blog.id)
+
+
+def key_of(cursor: Cursor) -> ColumnElement[Any]:
+    at = bindparam(None, cursor.at, type_=Blog.created_at.type)
+    return tuple_(at, bindparam(None, cursor.id, type_=Blog.id.type))
+
+
+def has_tag_on_postgresql(tag: str) -> ColumnElement[bool]:
+    return type_coerce(Blog.tags, JSONB).contains([tag])
+
+
+def has_tag_on_sqlite(tag: str) -> ColumnElement[bool]:
+    each = func.json_each(Blog.tags).table_valued("value")
+    return exists().where(each.c.value == tag)
+
+
+def read_page(session: AnySession, query: Select[Any], place: Place, *, size: int) -> Page[PostSummary]:
+    """Return the page of the query at this place; one row more than shown tells whether there is another page."""
+    if place.after:
+        rows = session.execute(oldest_first(query.where(key_of(place.after) < KEY)).limit(size + 1)).all()
+        posts = [as_summary(row) for row in rows[:size]][::-1]
+        has_older, has_newer = bool(posts), len(rows) > size
+    else:
+        query = query.where(key_of(place.before) > KEY) if place.before else query
+        rows = session.execute(newest_first(query).limit(size + 1)).all()
+        posts = [as_summary(row) for row in rows[:size]]
+        has_older, has_newer = len(rows) > size, bool(posts and place.before)
+    return Page(posts, posts[-1].cursor if has_older else None, posts[0].cursor if has_newer else None)
+
+
+def as_summary(row: Row[Any]) -> PostSummary:
+    return PostSummary(**summary_fields(row))
+
+
+def summary_fields(row: Row[Any]) -> dict[str, Any]:  # Any: fields of many types
+    return {
+        "id": row.id,
+        "slug": row.slug,
+        "title": row.title,
+        "summary": row.summary,
+        "tags": tuple(row.tags),
+        "cover": next(iter(row.images_url or ()), None),
+        "created_at": row.created_at,
+        "reading_time_minutes": row.reading_time_minutes,
+        "author_username": row.username,
+        "author_name": full_name(row.first_name, row.last_name) or row.username,
+    }

@@ -1,0 +1,16 @@
+"""What every page shares: error pages, security headers, paging, the base template, static files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    """Set up what every page shares."""
+    from . import errors, gate, headers, health, pages, proxies, static_files  # noqa: PLC0415
+
+    for part in (proxies, gate, headers, static_files, pages, errors, health):
+        part.init_app(app)

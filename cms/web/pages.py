@@ -1,0 +1,34 @@
+"""Pages as answers: what they may use in templates, and how long others may keep them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from flask import Flask, make_response, render_template, request
+from jinja2 import StrictUndefined
+from werkzeug.wrappers import Response
+
+KEPT = "public, max-age=60, stale-while-revalidate=600"
+
+
+def init_app(app: Flask) -> None:
+    """Set up Jinja for pages: strict about names, without blank lines, with our dates."""
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters["day"] = day
+    app.jinja_env.globals["site_name"] = app.config["SITE_NAME"]
+    app.jinja_env.globals["site_url"] = app.config["SITE_URL"]
+
+
+def show_page(template: str, **values: object) -> Response:
+    """Return a public page that anybody may keep for a minute, or 304 if the reader has the same already."""
+    response = make_response(render_template(template, **values))
+    response.headers["Cache-Control"] = KEPT
+    response.add_etag()
+    return response.make_conditional(request)
+
+
+def day(moment: datetime) -> str:
+    """Return the day in UTC as people write it: 3 June 2026."""
+    moment = moment.astimezone(UTC)
+    return f"{moment.day} {moment:%B %Y}"
