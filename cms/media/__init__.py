@@ -1,0 +1,15 @@
+"""Pictures: what may be kept, where it lies, and the address it is shown under."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    """Register the address of the pictures."""
+    from .views import media  # noqa: PLC0415
+
+    app.register_blueprint(media)
