@@ -151,7 +151,11 @@ def call_command(name: str, /, **given: Any) -> Any:  # Any: see ManagementComma
     found = load_command(name)
     if not isinstance(found, ManagementCommand):
         raise KeyError(name)
-    values = {each.name: each.get_default(click.Context(found)) for each in found.params if each.name != "as_json"}
+    context = click.Context(found)
+    defaults = {each.name: each.get_default(context) for each in found.params if each.name != "as_json"}
+    # On a command line an option without a default is None; here it is still click's own mark for it.
+    unset = click.core.UNSET  # type: ignore[attr-defined]
+    values = {name: None if value is unset else value for name, value in defaults.items()}
     return call(found.operation, values | given)
 
 

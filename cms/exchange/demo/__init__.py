@@ -1,0 +1,1 @@
+"""The posts and pictures that a newcomer sees on a fresh site."""
