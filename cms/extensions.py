@@ -95,23 +95,23 @@ def load_flask_migrate(app: Flask) -> click.Group:
 
     migrate = Migrate(directory=app.config["MIGRATIONS_DIR"])
     migrate.init_app(app, db)
-    migrate.configure(refuse_two_heads)
+    migrate.configure(refuse_broken_history)
     return group
 
 
-def refuse_two_heads(config: Any) -> Any:  # Any: alembic.config.Config, which is not imported here
-    """Raise HistoryBroken, naming both and the cure, where a command needs the one head and there are two.
+def refuse_broken_history(config: Any) -> Any:  # Any: alembic.config.Config, which is not imported here
+    """Raise HistoryBroken for files that form no history, and where a command needs the one head and there are two.
 
-    Called by Flask-Migrate at the start of each of its commands. Alembic's own message names neither.
+    Called by Flask-Migrate at the start of each of its commands. Alembic itself shows a traceback for the first, and
+    names neither head in the second.
     """
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
+    from cms.database.history import get_head, read_scripts  # noqa: PLC0415
 
-    from cms.database.history import get_head  # noqa: PLC0415
-
+    scripts = read_scripts(config)
     context = click.get_current_context()
     goal = context.params.get("revision", context.params.get("head"))
     if context.command.name in {"upgrade", "downgrade", "stamp", "migrate", "revision"} and goal in {"head", "-1"}:
-        get_head(ScriptDirectory.from_config(config))
+        get_head(scripts)
     return config
 
 

@@ -85,7 +85,7 @@ def postgres_target(postgres: PostgresServer, postgres_url: str, tmp_path: Path)
 @pytest.fixture
 def sqlite_target(sqlite_url: str, tmp_path: Path) -> Target:
     """Return a SQLite file that does not exist yet, for tests of what only it does."""
-    return Target(parse_url(sqlite_url), tmp_path / "backups", limits=Limits(deploy_wait_s=20))
+    return Target(parse_url(sqlite_url), tmp_path / "backups", limits=Limits(retry_s=10, deploy_wait_s=20))
 
 
 # --- a migrated site with people in it: tests/site.py -----------------------------------------------------------

@@ -89,7 +89,8 @@ def check_account(username: str, email: str, password: str | None) -> None:
     if len(email) > EMAIL_LIMIT or not EMAIL.fullmatch(email):
         raise AccountInvalid(
             f"{email[:60]!r} is not an e-mail address",
-            why=f"it has {len(email)} characters, of at most {EMAIL_LIMIT}, or is not like name@example.org",
+            why=f"it has {len(email)} characters" if len(email) > EMAIL_LIMIT else "a name, @ and a host are needed",
+            hint=f"give one like name@example.org, of at most {EMAIL_LIMIT} characters",
         )
     if password is not None and not PASSWORD_SHORTEST <= len(password) <= PASSWORD_LONGEST:
         raise AccountInvalid(

@@ -49,8 +49,7 @@ def explodes(raw: str) -> bool:
 def prepare(raw: str) -> str:
     """Mend raw HTML before it is made safe.
 
-    Never afterwards: a change of safe HTML by pattern also hits attribute values, and a quotation mark put into one
-    of those would let the rest of it out.
+    Never afterwards: patterns also match inside attribute values, so their result must be checked like everything else.
     """
     if any(level == "1" for _, level in HEADING.findall(raw)):
         raw = HEADING.sub(lambda found: f"<{found[1]}h{min(int(found[2]) + 1, 6)}", raw)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import StrEnum
 
 
-class Level(IntEnum):
-    """How bad a problem is; a problem at or above the fail level makes `check` exit with 3."""
+class Level(StrEnum):
+    """How bad a problem is, mildest first; one at or above the fail level makes `check` exit with 3."""
 
-    INFO = 20
-    WARNING = 30
-    ERROR = 40
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        return list(Level).index(self)
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Problem:
     hint: str
 
     def __str__(self) -> str:
-        return f"{self.level.name.lower()}: {self.text} [{self.id}]\n  hint: {self.hint}"
+        return f"{self.level}: {self.text} [{self.id}]\n  hint: {self.hint}"
 
 
 def error(identity: str, text: str, *, hint: str) -> Problem:

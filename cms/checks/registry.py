@@ -21,6 +21,15 @@ class Registered:
     deploy: bool
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What the checks found, the names of those that looked, and of those that could not."""
+
+    problems: tuple[Problem, ...]
+    checked: tuple[str, ...]
+    unchecked: tuple[str, ...]
+
+
 class Registry:
     """The checks of a program, in the order they were registered."""
 
@@ -40,14 +49,14 @@ class Registry:
     def tags(self) -> list[str]:
         return sorted({registered.tag for registered in self._checks})
 
-    def run(self, tags: Iterable[str], *, deploy: bool, given: Mapping[str, Any]) -> tuple[list[Problem], list[str]]:
+    def run(self, tags: Iterable[str], *, deploy: bool, given: Mapping[str, Any]) -> Findings:
         """Run the checks of the tags whose parameters are all given.
 
         given: name of a parameter → what the check looks at; Any, since each check looks at something else.
-        Returns the problems found, and the names of the checks that could not look.
         """
         wanted = set(tags)
         problems: list[Problem] = []
+        checked: list[str] = []
         unchecked: list[str] = []
         for registered in self._checks:
             if registered.tag not in wanted or (registered.deploy and not deploy):
@@ -55,9 +64,10 @@ class Registry:
             needs = list(inspect.signature(registered.check).parameters)
             if all(name in given for name in needs):
                 problems += registered.check(**{name: given[name] for name in needs})
+                checked.append(registered.check.__name__)
             else:
                 unchecked.append(registered.check.__name__)
-        return problems, unchecked
+        return Findings(tuple(problems), tuple(checked), tuple(unchecked))
 
 
 registry = Registry()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 
 from cms.database.engines import engine_for
 from cms.database.engines.base import Say, connecting
-from cms.database.errors import StampRefused
+from cms.database.errors import HistoryBroken, RevisionUnknown, StampRefused
 from cms.database.fingerprint import Fingerprint, read_fingerprint, replay_history
 from cms.database.history import alembic_config, load_scripts, read_current
 from cms.database.target import Target
+from cms.words import counted
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class StampResult:
 
     def __str__(self) -> str:
         return (
-            f"{self.database} is now at revision {self.revision}; nothing but the version table was touched\n"
+            f"{self.database} is now at revision {self.revision}; "
+            "nothing but the version table and the journal was touched\n"
             "next: python manage.py backup-and-migrate"
         )
 
@@ -63,7 +67,7 @@ def plan_stamp(target: Target) -> StampPlan:
     """
     scripts = load_scripts(target)
     with connecting(target, engine_for(target).open_tool(target)) as connection:
-        current = read_current(connection, scripts)
+        current = read_our_revision(connection, scripts, target)
         found = read_fingerprint(connection)
     if current is not None:
         return StampPlan(target.name, current, None, None)
@@ -76,6 +80,18 @@ def plan_stamp(target: Target) -> StampPlan:
     return match(target, found, replay_history(target, scripts))
 
 
+def read_our_revision(connection: sa.Connection, scripts: ScriptDirectory, target: Target) -> str | None:
+    """Return the revision that our history gave the database. Raises StampRefused for another program's history."""
+    try:
+        return read_current(connection, scripts)
+    except (RevisionUnknown, HistoryBroken) as foreign:
+        raise StampRefused(
+            f"{target.name} has a version table that is not ours: {foreign.what}",
+            why="another program's history, or a release of ours that this code does not know",
+            hint="deploy that release; or, if the other program is gone, drop the table alembic_version and try again",
+        ) from foreign
+
+
 def match(target: Target, found: Fingerprint, expected: dict[str, Fingerprint]) -> StampPlan:
     """Compare with every revision. Raises StampRefused if none is equal."""
     differences = [
@@ -86,7 +102,7 @@ def match(target: Target, found: Fingerprint, expected: dict[str, Fingerprint]) 
     if nearest.size:
         raise StampRefused(
             f"the schema of {target.name} is not that of any revision",
-            why=f"nearest is {nearest.revision}, with {nearest.size} differences:\n{listed(nearest)}",
+            why=f"nearest is {nearest.revision}, with {counted(nearest.size, 'difference')}:\n{listed(nearest)}",
             hint="make the schema equal and try again; nothing was stamped or changed",
         )
     # Revisions that change only data share a schema: the newest of them would skip the others' data steps.

@@ -14,6 +14,7 @@ from cms.database.environment import is_ours
 from cms.database.errors import DatabaseUnsupported, HistoryBroken, RevisionUnknown
 from cms.database.history import get_head, list_pending, read_current
 from cms.database.target import Target
+from cms.words import counted
 
 AT_MOST_SHOWN = 10
 
@@ -71,7 +72,7 @@ def check_migrations_applied(connection: sa.Connection, scripts: ScriptDirectory
         return []
     names = ", ".join(f"{revision.id} ({revision.title})" for revision in pending[:AT_MOST_SHOWN])
     cure = "run `python manage.py backup-and-migrate --dry-run`, then without --dry-run"
-    return [warning("database.W003", f"{len(pending)} revisions are not applied: {names}", hint=cure)]
+    return [warning("database.W003", f"{counted(len(pending), 'revision')} not applied: {names}", hint=cure)]
 
 
 @register("database")
@@ -86,7 +87,9 @@ def check_models_match(connection: sa.Connection, scripts: ScriptDirectory, meta
         return []
     shown = "; ".join(found[:AT_MOST_SHOWN])
     cure = "a developer runs `flask db migrate`; if nobody changed the models, somebody changed the database by hand"
-    return [warning("database.W004", f"{len(found)} differences between models and schema: {shown}", hint=cure)]
+    return [
+        warning("database.W004", f"{counted(len(found), 'difference')} between models and schema: {shown}", hint=cure)
+    ]
 
 
 def describe(difference: object) -> str:

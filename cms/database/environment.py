@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import sys
 import time
 import traceback
@@ -25,6 +26,7 @@ from cms.database.errors import MigrationFailed
 from cms.database.history import VERSION_TABLE
 from cms.database.journal import JOURNAL_TABLE, new_entry, write_entry
 from cms.database.target import Target
+from cms.words import counted
 
 JOB_TABLES = "huey_"
 LOCK_NOT_AVAILABLE = "55P03"
@@ -95,8 +97,7 @@ def run(context: EnvironmentContext, work: Run) -> None:
     elif is_writing(context):
         migrate(context, work)
     else:
-        engine = engine_for(work.target).open_tool(work.target).execution_options(sqlite_begin="DEFERRED")
-        with connecting(work.target, engine) as connection:
+        with connecting(work.target, engine_for(work.target).open_tool(work.target)) as connection:
             run_on(context, work, connection)
 
 
@@ -107,11 +108,18 @@ def render(context: EnvironmentContext, work: Run) -> None:
     try:
         with context.begin_transaction():
             context.run_migrations()
-    except CommandError as error:
-        if "batch mode" not in str(error):
+    except (CommandError, AttributeError, TypeError) as error:
+        revision = failing_revision(error, work.target.migrations_dir)
+        if revision == "unknown":
             raise
+        if "batch mode" not in str(error):
+            raise MigrationFailed(
+                f"revision {revision} cannot be shown as SQL",
+                why="it reads the database to decide what to do, and here there is none to read",
+                hint="branch on `op.get_context().as_sql` in the revision, or rehearse it on a copy",
+            ) from error
         raise MigrationFailed(
-            f"revision {failing_revision(error, work.target.migrations_dir)} cannot be shown as SQL for SQLite",
+            f"revision {revision} cannot be shown as SQL for SQLite",
             why="SQLite changes a column by rebuilding its table from what the live table looks like",
             hint="rehearse it on a copy of the file, or render for PostgreSQL by setting DATABASE_URL",
         ) from error
@@ -158,7 +166,8 @@ def run_on(context: EnvironmentContext, work: Run, connection: sa.Connection) ->
 
 
 def is_lock_timeout(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
+    busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+    return busy or getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
 def explain(error: DBAPIError, work: Run) -> MigrationFailed:
@@ -205,7 +214,8 @@ def refuse_orphans(connection: sa.Connection, step: MigrationInfo) -> None:
     orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
     if orphans:
         raise MigrationFailed(
-            f"revision {', '.join(step.up_revision_ids)} leaves {len(orphans)} rows without the row they refer to",
+            f"revision {', '.join(step.up_revision_ids)} leaves {counted(len(orphans), 'row')} "
+            "without the row they refer to",
             why=f"the first is in {orphans[0][0]}, its parent in {orphans[0][2]}",
             hint="delete or mend these rows first; this revision was rolled back",
         )

@@ -68,18 +68,26 @@ def alembic_config(target: Target) -> Config:
 
 
 def load_scripts(target: Target) -> ScriptDirectory:
-    """Read the files in migrations/versions. Raises HistoryBroken for a missing parent, or one id in two files."""
-    scripts = ScriptDirectory.from_config(alembic_config(target))
+    """Read the files in migrations/versions.
+
+    Raises HistoryBroken for a file that cannot be imported, a missing parent, or one id in two files.
+    """
+    return read_scripts(alembic_config(target))
+
+
+def read_scripts(config: Config) -> ScriptDirectory:
+    """Do what ``load_scripts`` does, for a configuration that Alembic has made."""
+    scripts = ScriptDirectory.from_config(config)
     try:
         with warnings.catch_warnings():
             # Alembic only warns of both, and then fails with a bare KeyError or takes one of the two files.
             warnings.simplefilter("error", UserWarning)
             scripts.get_heads()
-    except (UserWarning, KeyError, CommandError) as error:
+    except Exception as error:
         raise HistoryBroken(
             "the files in migrations/versions do not form a history",
-            why=str(error),
-            hint="look for a revision file that was deleted, copied or not committed",
+            why=f"{type(error).__name__}: {error}",
+            hint="look for a revision file that is broken, deleted, copied or not committed",
         ) from error
     return scripts
 
@@ -112,7 +120,7 @@ def read_current(connection: sa.Connection, scripts: ScriptDirectory) -> str | N
         raise HistoryBroken(
             f"the database names {len(rows)} revisions at once: {', '.join(sorted(rows))}",
             why="two branches of history were applied to it",
-            hint="deploy a release whose history merges them; nothing was changed",
+            hint="run `flask db upgrade` if the history merges them by now; otherwise deploy a release that does",
         )
     if rows and not is_known(scripts, rows[0]):
         raise RevisionUnknown(
@@ -171,6 +179,9 @@ def render_revision(target: Target, revision: str, *, backwards: bool = False) -
         raise RevisionUnknown(
             f"there is no revision {revision}", why=str(error), hint="`manage.py showmigrations` lists them"
         ) from error
+    if isinstance(script.down_revision, tuple):
+        merged = f"-- merges {', '.join(script.down_revision)}, and runs no SQL of its own"
+        return RenderedRevision(script.revision, target.engine_name, merged)
     config = alembic_config(target)
     config.output_buffer = io.StringIO()
     down, run = script.down_revision or "base", command.downgrade if backwards else command.upgrade

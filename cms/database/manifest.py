@@ -98,6 +98,8 @@ OTHER = "use another backup; nothing was restored or changed"
 
 def parse(read: dict[str, Any]) -> Manifest:
     """Return the manifest in a parsed JSON object. Raises ValueError, KeyError or TypeError."""
+    if not isinstance(read, dict):
+        raise TypeError("it is not a JSON object")
     if read["format"] != FORMAT:
         raise ValueError(f"its format is {read['format']!r}, and this release reads {FORMAT}")
     files = tuple(FileEntry(**entry) for entry in read.pop("files"))

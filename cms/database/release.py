@@ -15,6 +15,7 @@ from cms.database.fingerprint import is_counted
 from cms.database.history import Revision, alembic_config, get_head, list_pending, load_scripts, read_current
 from cms.database.target import Target
 from cms.errors import Refused
+from cms.words import counted
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def plan_release(target: Target) -> ReleasePlan:
         tables = [name for name in engine.list_tables(connection) if is_counted(name.rpartition(".")[2])]
     if current is None and tables:
         raise Refused(
-            f"{target.name} holds {len(tables)} tables and no revision",
+            f"{target.name} holds {counted(len(tables), 'table')} and no revision",
             why="it was made without this schema history, or is somebody else's",
             hint="python manage.py stamp-existing-database finds out which revision it is; nothing was changed",
         )
@@ -92,7 +93,7 @@ def apply_release(target: Target, *, say: Say) -> ReleaseResult:
         plan = plan_release(target)
         backup = back_up(target, plan, say) if plan.pending else None
         if plan.pending:
-            say(f"applying {len(plan.pending)} revisions to {target.name}")
+            say(f"applying {counted(len(plan.pending), 'revision')} to {target.name}")
             upgrade(target, say)
     after = plan_release(target)
     if after.current != plan.head:

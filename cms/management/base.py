@@ -91,6 +91,12 @@ def run(operation: Callable[..., Any], given: dict[str, Any]) -> None:  # Any: s
     except (KeyboardInterrupt, Terminated) as stopped:
         click.echo("error: stopped before the end; the database is as it was, or changed as a whole", err=True)
         raise SystemExit(TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED) from None
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise SystemExit(INTERRUPTED) from None
+        unanswered = Refused("a question was asked and nobody is there to answer", hint="give the answers as options")
+        show_error(unanswered, as_json=as_json)
+        raise SystemExit(unanswered.exit_code) from None
     except CmsError as error:
         show_error(error, as_json=as_json)
         raise SystemExit(error.exit_code) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Flask, Response, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
+from cms.database.errors import RevisionUnknown
 from cms.database.target import Target
 from cms.errors import CmsError
 from cms.extensions import db
@@ -38,6 +39,10 @@ def show_ready() -> Response:
     """Say whether the database answers and has this code's schema. The log has the details, a stranger does not."""
     try:
         behind = is_behind()
+    except RevisionUnknown as newer:
+        # Revisions expand first: while a newer release is rolled out, the older one goes on serving.
+        logger.warning("database is newer than this code reason=%r", newer.what)
+        return plain("ok, and the database is newer than this code")
     except (SQLAlchemyError, CmsError) as error:
         logger.warning("not ready reason=%r", str(error).partition("\n")[0])
         return plain("the database cannot be used", status=503)

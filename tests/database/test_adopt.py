@@ -132,6 +132,14 @@ def test_a_database_with_a_revision_is_left_alone(target):
     assert (plan.current, plan.revision) == (FIRST, None)
 
 
+def test_another_programs_history_is_named_and_left_alone(target):
+    upgrade(target)
+    with connected(target) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'feedfacecafe'")
+    with pytest.raises(StampRefused, match="feedfacecafe"):
+        plan_stamp(target)
+
+
 def test_migrating_a_database_without_a_revision_points_to_adoption(target):
     upgrade(target)
     forget_history(target)

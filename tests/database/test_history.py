@@ -170,6 +170,14 @@ def test_a_revision_whose_parent_is_missing_is_a_message(target, tmp_path):
         load_scripts(broken)
 
 
+def test_a_revision_file_that_cannot_be_imported_is_a_message(target, tmp_path):
+    broken = copy_with_branch(target, tmp_path)
+    (broken.migrations_dir / "versions" / "20990102_0000_broken.py").write_text("x = (\n")
+    with pytest.raises(HistoryBroken) as refused:
+        load_scripts(broken)
+    assert "SyntaxError" in str(refused.value.why)
+
+
 def copy_with_branch(target, tmp_path, parent=None):
     """Return the target with a history in which two files follow the head, or a parent that does not exist."""
     from dataclasses import replace

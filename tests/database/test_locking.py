@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from cms.database.backup import plan_backup
 from cms.database.engines import engine_for
 from cms.database.errors import DatabaseBusy, MigrationFailed
-from cms.database.history import get_head, load_scripts, read_current
+from cms.database.history import get_head, load_scripts, read_current, read_standing
 from cms.database.journal import read_journal
+from cms.database.release import plan_release
 from cms.database.target import Limits
 from tests.database.rows import SECOND, connected, fill, quiet, upgrade
 
@@ -22,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, str(ROOT / "manage.py"), "backup-and-migrate"]
 HOLD_THE_LOCK = """
 import sys, time
+from cms.database.backup import plan_backup
 from cms.database.engines import engine_for
 from cms.database.target import Target, parse_url
 from pathlib import Path
@@ -105,6 +109,24 @@ def test_a_migration_tries_again_until_a_reader_lets_go_of_the_table(postgres_ta
     migration.join(timeout=5)
     with connected(postgres_target) as connection:
         assert read_current(connection, load_scripts(postgres_target)) == SECOND
+
+
+def test_on_sqlite_a_migration_waits_for_a_writer_and_reading_commands_do_not(sqlite_target):
+    upgrade(sqlite_target, "6a1f0c93e2b4")
+    fill(sqlite_target)
+    writer = sqlite3.connect(sqlite_target.url.database, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    assert read_standing(sqlite_target).pending == 4
+    assert plan_release(sqlite_target).pending
+    plan_backup(sqlite_target)
+    migration = threading.Thread(target=upgrade, args=(sqlite_target, SECOND))
+    migration.start()
+    migration.join(timeout=6)  # longer than one try waits for the lock
+    assert migration.is_alive()
+    writer.execute("COMMIT")
+    writer.close()
+    migration.join(timeout=10)
+    assert read_standing(sqlite_target).current == SECOND
 
 
 def test_a_migration_that_never_gets_its_lock_says_so_and_changes_nothing(postgres_target):

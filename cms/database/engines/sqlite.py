@@ -47,7 +47,9 @@ class SQLite(DatabaseEngine):
         return self._engine(target, poolclass=sa.QueuePool, pool_size=target.pool_size, max_overflow=0, pool_timeout=5)
 
     def open_tool(self, target: Target, *, migrating: bool = False) -> sa.Engine:
-        return self._engine(target, foreign_keys=not migrating, poolclass=sa.NullPool)
+        # A tool that only reads must neither wait for a writer nor make one wait.
+        engine = self._engine(target, foreign_keys=not migrating, poolclass=sa.NullPool)
+        return engine if migrating else engine.execution_options(sqlite_begin="DEFERRED")
 
     def _engine(self, target: Target, *, foreign_keys: bool = True, **pool: object) -> sa.Engine:
         def connect() -> sqlite3.Connection:
@@ -97,7 +99,7 @@ class SQLite(DatabaseEngine):
     @contextmanager
     def snapshot(self, target: Target) -> Iterator[Snapshot]:
         engine = self.open_tool(target)
-        with connecting(target, engine.execution_options(sqlite_begin="DEFERRED")) as connection:
+        with connecting(target, engine) as connection:
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # a read is what fixes the moment
             yield Snapshot(connection, token="")
 
@@ -144,6 +146,8 @@ class SQLite(DatabaseEngine):
         database_path(target).with_name(kept).unlink(missing_ok=True)
 
     def open_prompt(self, target: Target) -> NoReturn:
+        if self.is_absent(target):
+            raise DatabaseUnreachable(f"there is no database at {target.name}", hint="check DATABASE_URL")
         program = shutil.which("sqlite3")
         if program is None:
             raise ToolMissing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -53,4 +54,6 @@ def read_password(file: IO[str] | None) -> str:
     """Return the first line of the file, or what is typed twice at a prompt that does not show it."""
     if file:
         return file.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise click.Abort
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

@@ -24,5 +24,5 @@ def stamp_existing_database(
     plan = plan_stamp(target)
     if dry_run or plan.revision is None:
         return plan
-    confirm(str(plan))
+    confirm(f"stamp {plan.database} as revision {plan.revision}, whose schema is equal?")
     return apply_stamp(target, plan, say=progress)
