@@ -20,6 +20,10 @@ class Registered:
     tag: str
     deploy: bool
 
+    @property
+    def needs(self) -> list[str]:
+        return list(inspect.signature(self.check).parameters)
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -49,21 +53,25 @@ class Registry:
     def tags(self) -> list[str]:
         return sorted({registered.tag for registered in self._checks})
 
+    def needs(self, tags: Iterable[str], *, deploy: bool) -> set[str]:
+        """Return the names of everything that the checks of the tags look at."""
+        return {name for registered in self._chosen(tags, deploy=deploy) for name in registered.needs}
+
+    def _chosen(self, tags: Iterable[str], *, deploy: bool) -> list[Registered]:
+        wanted = set(tags)
+        return [each for each in self._checks if each.tag in wanted and (deploy or not each.deploy)]
+
     def run(self, tags: Iterable[str], *, deploy: bool, given: Mapping[str, Any]) -> Findings:
         """Run the checks of the tags whose parameters are all given.
 
         given: name of a parameter → what the check looks at; Any, since each check looks at something else.
         """
-        wanted = set(tags)
         problems: list[Problem] = []
         checked: list[str] = []
         unchecked: list[str] = []
-        for registered in self._checks:
-            if registered.tag not in wanted or (registered.deploy and not deploy):
-                continue
-            needs = list(inspect.signature(registered.check).parameters)
-            if all(name in given for name in needs):
-                problems += registered.check(**{name: given[name] for name in needs})
+        for registered in self._chosen(tags, deploy=deploy):
+            if all(name in given for name in registered.needs):
+                problems += registered.check(**{name: given[name] for name in registered.needs})
                 checked.append(registered.check.__name__)
             else:
                 unchecked.append(registered.check.__name__)

@@ -78,6 +78,8 @@ def look(app: Flask, tags: tuple[str, ...], *, deploy: bool) -> tuple[list[Probl
         given["scripts"] = load_scripts(target)
     except HistoryBroken as broken:
         early.append(error("database.E005", f"{broken.what}: {broken.why}", hint=str(broken.hint)))
+    if "connection" not in registry.needs(tags, deploy=deploy):
+        return early, registry.run(tags, deploy=deploy, given=given)
     try:
         with connecting(target, engine_for(target).open_tool(target)) as connection:
             return early, registry.run(tags, deploy=deploy, given={**given, "connection": connection})
