@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Row,
     Select,
     and_,
@@ -109,12 +110,7 @@ def list_posts_by_author(session: AnySession, author_id: UUID, place: Place, *, 
 
 def find_published_post(session: AnySession, slug: str) -> PostText | None:
     """Return the published post with this slug, or None. One statement."""
-    fresh = and_(Blog.renderer_version == RENDERER_VERSION, Blog.content_html.is_not(None))
-    columns = (
-        case((fresh, Blog.content_html)).label("html"),
-        case((fresh, None), else_=Blog.content).label("markdown"),
-    )
-    row = session.execute(published().add_columns(Blog.updated_at, *columns).where(Blog.slug == slug)).one_or_none()
+    row = session.execute(POST, {"slug": slug}).one_or_none()
     if row is None:
         return None
     return PostText(**summary_fields(row), updated_at=row.updated_at, html=row.html, markdown=row.markdown)
@@ -122,10 +118,7 @@ def find_published_post(session: AnySession, slug: str) -> PostText | None:
 
 def find_neighbours(session: AnySession, cursor: Cursor) -> Neighbours:
     """Return the published posts next to this place in the list of all. One statement."""
-    titles = select(Blog.slug, Blog.title).where(Blog.status == PUBLISHED).limit(1)
-    older = newest_first(titles.add_columns(literal("older").label("side")).where(key_of(cursor) > KEY))
-    newer = oldest_first(titles.add_columns(literal("newer").label("side")).where(key_of(cursor) < KEY))
-    rows = session.execute(union_all(*(select(side.subquery()) for side in (older, newer))))
+    rows = session.execute(NEIGHBOURS, values_of(cursor))
     found = {row.side: Neighbour(row.slug, row.title) for row in rows}
     return Neighbours(found.get("older"), found.get("newer"))
 
@@ -142,6 +135,11 @@ def find_moved(session: AnySession, path: str) -> str | None:
 # --- parts ------------------------------------------------------------------------------------------------------
 
 KEY = tuple_(Blog.created_at, Blog.id)
+PLACE = tuple_(bindparam("place_at", type_=Blog.created_at.type), bindparam("place_id", type_=Blog.id.type))
+
+
+def values_of(cursor: Cursor) -> dict[str, Any]:  # Any: a time and a UUID
+    return {"place_at": cursor.at, "place_id": cursor.id}
 
 
 def published() -> Select[Any]:  # Any: the columns are read by name
@@ -156,9 +154,23 @@ def oldest_first(query: Select[Any]) -> Select[Any]:
     return query.order_by(Blog.created_at, Blog.id)
 
 
-def key_of(cursor: Cursor) -> ColumnElement[Any]:
-    at = bindparam(None, cursor.at, type_=Blog.created_at.type)
-    return tuple_(at, bindparam(None, cursor.id, type_=Blog.id.type))
+def statement_of_post() -> Select[Any]:
+    fresh = and_(Blog.renderer_version == RENDERER_VERSION, Blog.content_html.is_not(None))
+    html, markdown = case((fresh, Blog.content_html)), case((fresh, None), else_=Blog.content)
+    query = published().add_columns(Blog.updated_at, html.label("html"), markdown.label("markdown"))
+    return query.where(Blog.slug == bindparam("slug"))
+
+
+def statement_of_neighbours() -> CompoundSelect[Any]:
+    titles = select(Blog.slug, Blog.title).where(Blog.status == PUBLISHED).limit(1)
+    older = newest_first(titles.add_columns(literal("older").label("side")).where(KEY < PLACE))
+    newer = oldest_first(titles.add_columns(literal("newer").label("side")).where(KEY > PLACE))
+    return union_all(*(select(side.subquery()) for side in (older, newer)))
+
+
+# Built once: building them anew took a third of the time of a post's page.
+POST = statement_of_post()
+NEIGHBOURS = statement_of_neighbours()
 
 
 def has_tag_on_postgresql(tag: str) -> ColumnElement[bool]:
@@ -173,12 +185,12 @@ def has_tag_on_sqlite(tag: str) -> ColumnElement[bool]:
 def read_page(session: AnySession, query: Select[Any], place: Place, *, size: int) -> Page[PostSummary]:
     """Return the page of the query at this place; one row more than shown tells whether there is another page."""
     if place.after:
-        rows = session.execute(oldest_first(query.where(key_of(place.after) < KEY)).limit(size + 1)).all()
+        rows = session.execute(oldest_first(query.where(KEY > PLACE)).limit(size + 1), values_of(place.after)).all()
         posts = [as_summary(row) for row in rows[:size]][::-1]
         has_older, has_newer = bool(posts), len(rows) > size
     else:
-        query = query.where(key_of(place.before) > KEY) if place.before else query
-        rows = session.execute(newest_first(query).limit(size + 1)).all()
+        query, values = (query.where(KEY < PLACE), values_of(place.before)) if place.before else (query, {})
+        rows = session.execute(newest_first(query).limit(size + 1), values).all()
         posts = [as_summary(row) for row in rows[:size]]
         has_older, has_newer = len(rows) > size, bool(posts and place.before)
     return Page(posts, posts[-1].cursor if has_older else None, posts[0].cursor if has_newer else None)

@@ -1,0 +1,60 @@
+"""Addresses that no link of ours has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from flask import Flask
+
+from tests.site import running, settings_for
+
+BROKEN = [
+    "/a%00b/",
+    "/%0d%0aX:1/",
+    "/%ED%A0%80/",
+    "/%FF/",
+    "/?q=%00",
+    "/?before=%ED%A0%80",
+    "/?a=%C3%28",
+    "/%7F/",
+    "/%C2%85/",
+]
+
+
+@pytest.mark.parametrize("address", BROKEN)
+def test_an_address_with_control_characters_or_broken_text_is_refused(sqlite_app: Flask, address: str):
+    path, _, query = address.partition("?")
+    answer = sqlite_app.test_client().get(environ_overrides=raw_address(path, query))
+    assert answer.status_code == 400
+    assert "This address does not make sense" in answer.text
+
+
+def raw_address(path: str, query: str) -> dict[str, str]:
+    return {"PATH_INFO": unquote_to_bytes(path).decode("latin-1"), "QUERY_STRING": query}
+
+
+@pytest.mark.parametrize("host", ["a b.example", "x/../y", "a\tb", "café.example", "<script>"])
+def test_a_host_that_cannot_be_one_is_refused(sqlite_app: Flask, host: str):
+    answer = sqlite_app.test_client().get("/", environ_overrides={"HTTP_HOST": host})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("host", ["evil.example", "blog.example.org.evil.example", "blog.example.org@evil.example", ""])
+def test_a_host_that_is_not_ours_is_refused(migrated_sqlite_url: str, tmp_path: Path, host: str):
+    settings = settings_for(migrated_sqlite_url, tmp_path, TRUSTED_HOSTS="blog.example.org")
+    with running(settings) as app:
+        answer = app.test_client().get("/", environ_overrides={"HTTP_HOST": host})
+    assert answer.status_code == 400
+    assert "evil" not in answer.text
+
+
+def test_forwarded_headers_count_only_from_as_many_proxies_as_are_trusted(migrated_sqlite_url: str, tmp_path: Path):
+    forwarded = {"X-Forwarded-Host": "blog.example.org", "X-Forwarded-Proto": "https"}
+    for proxies, status in (("0", 400), ("1", 200)):
+        settings = settings_for(
+            migrated_sqlite_url, tmp_path, TRUSTED_HOSTS="blog.example.org", TRUSTED_PROXIES=proxies
+        )
+        with running(settings) as app:
+            assert app.test_client().get("/", headers=forwarded).status_code == status
