@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from cms.errors import ConfigurationError
@@ -28,6 +28,12 @@ def setting(parse: Parser, default: str | None, *, secret: bool = False) -> Any:
 
 
 def text(value: str) -> str:
+    return value.strip()
+
+
+def key_text(value: str) -> str:
+    if len(value.strip()) < SHORTEST_SECRET_KEY:
+        raise ValueError(f"give at least {SHORTEST_SECRET_KEY} random characters")
     return value.strip()
 
 
@@ -87,6 +93,9 @@ class Config:
     PG_BIN_DIR: Path | None = setting(folder, None)
 
     BACKUP_DIR: Path = setting(folder, "instance/backups")
+    BACKUP_KEY: str | None = setting(key_text, None, secret=True)
+    BACKUP_PROOF: str = setting(choice("on", "off"), "on")
+    BACKUP_MAX_AGE_H: int = setting(whole_number(1, 87_600), "26")
     MEDIA_DIR: Path = setting(folder, "instance/media")
 
     MIGRATE_ON_START: str = setting(choice("on", "off"), "on")
@@ -139,13 +148,19 @@ def read_secret_file(declared: Field[Any], environ: Mapping[str, str]) -> str | 
     if not declared.metadata["secret"] or not path:
         return None
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        return Path(path).read_text(encoding="utf-8").strip() or refuse_empty(declared.name, path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"the file that {declared.name}_FILE names cannot be read",
             why=f"{path}: {getattr(error, 'strerror', None) or 'it is not text'}",
             hint="give a readable text file that holds the value alone",
         ) from None
+
+
+def refuse_empty(name: str, path: str) -> NoReturn:
+    raise ConfigurationError(
+        f"the file that {name}_FILE names is empty", why=path, hint="write the value into it, or unset the setting"
+    )
 
 
 def refuse_unsafe(config: Config, environ: Mapping[str, str]) -> None:

@@ -55,6 +55,8 @@ def target(database_url: str, postgres_bin_dir: Path | None, tmp_path: Path) -> 
     return Target(
         parse_url(database_url),
         backup_dir=tmp_path / "backups",
+        media_dir=tmp_path / "media",
+        backup_key="key-of-the-tests-which-is-long-enough",
         pg_bin_dir=postgres_bin_dir,
         limits=Limits(retry_s=5, deploy_wait_s=20),
     )
@@ -72,20 +74,40 @@ def environment(target: Target) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     folders = {"PG_BIN_DIR": str(target.pg_bin_dir)} if target.pg_bin_dir else {}
     url = target.url.render_as_string(hide_password=False)
-    return {**inherited, **folders, "DATABASE_URL": url, "BACKUP_DIR": str(target.backup_dir)}
+    return {
+        **inherited,
+        **folders,
+        "DATABASE_URL": url,
+        "BACKUP_DIR": str(target.backup_dir),
+        "MEDIA_DIR": str(target.media_dir),
+        "BACKUP_KEY": str(target.backup_key),
+    }
 
 
 @pytest.fixture
 def postgres_target(postgres: PostgresServer, postgres_url: str, tmp_path: Path) -> Target:
     """Return an empty database on PostgreSQL, for tests of what only it can do."""
     limits = Limits(retry_s=10, deploy_wait_s=20)
-    return Target(parse_url(postgres_url), tmp_path / "backups", pg_bin_dir=postgres.bin_dir, limits=limits)
+    return Target(
+        parse_url(postgres_url),
+        tmp_path / "backups",
+        tmp_path / "media",
+        backup_key="key-of-the-tests-which-is-long-enough",
+        pg_bin_dir=postgres.bin_dir,
+        limits=limits,
+    )
 
 
 @pytest.fixture
 def sqlite_target(sqlite_url: str, tmp_path: Path) -> Target:
     """Return a SQLite file that does not exist yet, for tests of what only it does."""
-    return Target(parse_url(sqlite_url), tmp_path / "backups", limits=Limits(retry_s=10, deploy_wait_s=20))
+    folders = {"backup_dir": tmp_path / "backups", "media_dir": tmp_path / "media"}
+    return Target(
+        parse_url(sqlite_url),
+        **folders,
+        backup_key="key-of-the-tests-which-is-long-enough",
+        limits=Limits(retry_s=10, deploy_wait_s=20),
+    )
 
 
 # --- a migrated site with people in it: tests/site.py -----------------------------------------------------------

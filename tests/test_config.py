@@ -77,6 +77,12 @@ def test_a_secret_file_that_is_not_there_is_named(tmp_path):
         load_config({"SECRET_KEY_FILE": str(tmp_path / "nothing")})
 
 
+def test_an_empty_secret_file_is_an_error_and_not_unset(tmp_path):
+    (tmp_path / "key").write_text("\n")
+    with pytest.raises(ConfigurationError, match="is empty"):
+        load_config({"BACKUP_KEY_FILE": str(tmp_path / "key")})
+
+
 def test_secrets_are_not_in_the_text_of_the_settings():
     config = load_config({"SECRET_KEY": "hunter2", "DATABASE_URL": "postgresql://u:hunter2@h/d"})
     assert "hunter2" not in repr(config)

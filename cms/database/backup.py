@@ -1,4 +1,4 @@
-"""Write one backup of the whole database: a folder with dump and manifest, under its final name only when whole."""
+"""Write one backup of the whole site: dump, media and manifest in a folder that gets its final name only when whole."""
 
 from __future__ import annotations
 
@@ -9,127 +9,181 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import sqlalchemy as sa
-
+from cms.database.contents import read_contents
 from cms.database.engines import engine_for
-from cms.database.engines.base import DatabaseEngine, Say, Snapshot, connecting
+from cms.database.engines.base import Say, connecting
 from cms.database.errors import BackupFailed
 from cms.database.files import new_folder, sync
-from cms.database.history import VERSION_TABLE
-from cms.database.manifest import FORMAT, Manifest, TableEntry, describe_file, write_manifest
+from cms.database.journal import who
+from cms.database.keys import load_or_make_key
+from cms.database.manifest import FORMAT, MANIFEST_NAME, Manifest, read_sequence, write_manifest
+from cms.database.media import back_up_media
+from cms.database.proof import prove
 from cms.database.target import Target
 
 PARTIAL = ".partial-"
+# Prose compresses to about half; tables that compress less are rare, and the check is repeated by the disk itself.
+LEAST_FREE_SHARE = 0.6
 
 
 @dataclass(frozen=True)
 class BackupPlan:
-    """What would be backed up, and where to."""
+    """What would be backed up, and where to. size_bytes: of the database now; proof: whether it would be tried."""
 
     database: str
     server: str
     tables: int
+    size_bytes: int
     folder: Path
+    proof: bool
 
     def __str__(self) -> str:
-        return f"would back up {self.tables} tables of {self.database} ({self.server}) into {self.folder}"
+        tried = "and try it by restoring it beside the database" if self.proof else "without trying it"
+        return (
+            f"would back up {self.tables} tables ({self.size_bytes:,} bytes) of {self.database} ({self.server}) "
+            f"into {self.folder}, {tried}"
+        )
 
 
 @dataclass(frozen=True)
 class BackupResult:
-    """One backup that is whole and on the disk."""
+    """One backup that is whole and on the disk. proven: it was restored, and held what the source held."""
 
     id: str
     folder: Path
     revision: str | None
     tables: int
     rows: int
+    media: int
     size_bytes: int
+    proven: bool
     duration_ms: int
 
     def __str__(self) -> str:
+        standing = "proven: restored, and every table equal" if self.proven else "UNPROVEN: it was not tried"
         return (
             f"backup {self.id} written to {self.folder}\n"
-            f"  {self.tables} tables, {self.rows:,} rows, {self.size_bytes:,} bytes, "
+            f"  {standing}\n"
+            f"  {self.tables} tables, {self.rows:,} rows, {self.media} media files, {self.size_bytes:,} bytes, "
             f"revision {self.revision or 'none'}, {self.duration_ms / 1000:.1f} s\n"
             f"  restore it with: python manage.py restore {self.folder}"
         )
 
 
-def plan_backup(target: Target) -> BackupPlan:
-    """Look at the database and at the folder for backups. Reads only. Raises DatabaseUnreachable, BackupFailed."""
+def plan_backup(target: Target, *, proof: bool = True) -> BackupPlan:
+    """Look at the database and at the folder for backups. Reads only.
+
+    Raises DatabaseUnreachable, ToolMissing; BackupFailed if the folder is unsafe or has too little room.
+    """
     engine = engine_for(target)
     with connecting(target, engine.open_tool(target)) as connection:
         server = engine.describe_server(connection)
+        engine.find_tools(target, connection)
         tables = engine.list_tables(connection)
+        size_bytes = engine.size_bytes(connection)
+        if proof and not engine.may_create_databases(connection):
+            raise BackupFailed(
+                f"a backup of {target.name} could not be proven",
+                why=f"the role {target.url.username} may not create databases, and a proof restores into a new one",
+                hint=f"as a superuser: ALTER ROLE {target.url.username} CREATEDB; or take it unproven with --no-proof "
+                "(BACKUP_PROOF=off); nothing was written",
+            )
     refuse_unsafe_folder(target.backup_dir)
-    return BackupPlan(target.name, f"{target.engine_name} {server.version}", len(tables), target.backup_dir)
+    refuse_full_disk(target.backup_dir, round(size_bytes * LEAST_FREE_SHARE))
+    if proof and engine.embedded:
+        refuse_full_disk(Path(str(target.url.database)).parent, size_bytes)
+    described = f"{target.engine_name} {server.version}"
+    return BackupPlan(target.name, described, len(tables), size_bytes, target.backup_dir, proof)
 
 
-def apply_backup(target: Target, plan: BackupPlan, *, say: Say) -> BackupResult:
-    """Write the backup. Writers of the database go on; what is dumped, counted and hashed is one moment of it.
+def apply_backup(target: Target, plan: BackupPlan, *, why: str, say: Say) -> BackupResult:
+    """Write the backup and, if planned, prove it. Writers of the database go on; all that is read is of one moment.
 
-    Takes a lock on its own new folder only. Raises BackupFailed, ToolMissing, DatabaseUnreachable; a partial folder
-    is removed, and one that a killed run left is removed by the next.
+    why: the reason, for the manifest. Takes a lock on its own new folder only.
+    Raises BackupFailed, RestoreFailed (the proof failed), RestoreRefused, ToolMissing, DatabaseUnreachable; a partial
+    folder is removed then, and one that a killed run left is removed by the next.
     """
     began = time.monotonic()
-    engine = engine_for(target)
     new_folder(plan.folder)
     remove_leftovers(plan.folder)
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-    with partial_folder(plan.folder, name) as partial, engine.snapshot(target) as snapshot:
-        dump = partial / engine.dump_name
-        say(f"dumping {plan.database}")
-        tool = engine.dump(target, snapshot, dump)
-        say(f"counting and hashing {plan.tables} tables")
-        tables = digest_tables(engine, snapshot)
+    with partial_folder(plan.folder, name) as partial:
+        key = load_or_make_key(target, is_first=find_newest(plan.folder) is None)
+        manifest = write_contents(target, partial, name=name, why=why, say=say)
+        if plan.proof:
+            say("restoring it beside the database, to prove it")
+            manifest = replace(manifest, proof=prove(target, partial / manifest.files[0].name, manifest.contents))
+        say("copying media")
+        media = back_up_media(target.media_dir, partial, find_newest(plan.folder))
+        duration_ms = round((time.monotonic() - began) * 1000)
+        with locked(plan.folder):  # two backups must not take the same number
+            sequence = max(map(read_sequence, list_backup_folders(plan.folder)), default=0) + 1
+            manifest = replace(manifest, media=media, sequence=sequence, duration_ms=duration_ms)
+            write_manifest(partial, manifest, key)
+            publish(partial, plan.folder / name)
+    return describe(manifest, plan.folder / name)
+
+
+def write_contents(target: Target, partial: Path, *, name: str, why: str, say: Say) -> Manifest:
+    """Dump one snapshot, and read in the same snapshot what must be in it."""
+    engine = engine_for(target)
+    with engine.snapshot(target) as snapshot:
+        created_at = datetime.now(UTC)
         server = engine.describe_server(snapshot.connection)
-        manifest = Manifest(
-            format=FORMAT,
-            id=name,
-            created_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            engine=target.engine_name,
-            server_version=server.version,
-            identity=server.identity,
-            tool=tool,
-            revision=read_revision(snapshot.connection),
-            duration_ms=round((time.monotonic() - began) * 1000),
-            files=(describe_file(dump),),
-            tables=tables,
-        )
-        write_manifest(partial, manifest)
+        say(f"dumping {target.name}")
+        dump = engine.dump(target, snapshot, partial / engine.dump_name)
+        say("counting and hashing every table")
+        contents = read_contents(engine, snapshot.connection)
+    return Manifest(
+        format=FORMAT,
+        id=name,
+        sequence=0,
+        created_at=f"{created_at:%Y-%m-%dT%H:%M:%SZ}",
+        why=why,
+        who=who(),
+        engine=target.engine_name,
+        server_version=server.version,
+        identity=server.identity,
+        tool=dump.tool,
+        duration_ms=0,
+        contents=contents,
+        files=(dump.file,),
+        media=(),
+        proof=None,
+    )
+
+
+def describe(manifest: Manifest, folder: Path) -> BackupResult:
+    contents = manifest.contents
     return BackupResult(
-        name,
-        plan.folder / name,
-        manifest.revision,
-        len(tables),
-        manifest.rows,
+        manifest.id,
+        folder,
+        contents.revision,
+        len(contents.tables),
+        contents.rows,
+        len(manifest.media),
         manifest.size_bytes,
+        manifest.proof is not None,
         manifest.duration_ms,
     )
 
 
-def digest_tables(engine: DatabaseEngine, snapshot: Snapshot) -> tuple[TableEntry, ...]:
-    """Count and hash every table of the snapshot."""
-    names = engine.list_tables(snapshot.connection)
-    return tuple(TableEntry(name, *engine.digest(snapshot.connection, name)) for name in names)
+def list_backup_folders(parent: Path) -> list[Path]:
+    """Return every folder of a complete backup, oldest first."""
+    return sorted((path.parent for path in parent.glob(f"[!.]*/{MANIFEST_NAME}")), key=read_sequence)
 
 
-def read_revision(connection: sa.Connection) -> str | None:
-    """Return the revision as the database says it, also one that our files do not know."""
-    if not sa.inspect(connection).has_table(VERSION_TABLE):
-        return None
-    rows = connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE} ORDER BY 1")).scalars()  # noqa: S608
-    return ", ".join(rows) or None
+def find_newest(parent: Path) -> Path | None:
+    return next(reversed(list_backup_folders(parent)), None)
 
 
 @contextmanager
 def partial_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Give a new folder that gets its final name when the block ends, and goes away when it raises.
+    """Give a new folder that goes away when the block raises; ``publish`` gives it its final name.
 
     Its lock, gone with the process, tells a backup in progress from what a killed one left. Raises BackupFailed.
     """
@@ -141,9 +195,6 @@ def partial_folder(parent: Path, name: str) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield partial
-            os.fsync(lock)
-            partial.rename(parent / name)
-            sync(parent)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -155,6 +206,15 @@ def partial_folder(parent: Path, name: str) -> Iterator[Path]:
             why=f"{error.filename or parent}: {error.strerror}",
             hint="check BACKUP_DIR and its free space; nothing stands under a final name, the database was not touched",
         ) from error
+
+
+def publish(partial: Path, final: Path) -> None:
+    """Give a whole backup its final name, with everything on the disk first. Raises OSError."""
+    for folder in [*(path for path in partial.rglob("*") if path.is_dir()), partial]:
+        sync(folder)
+    sync(partial / MANIFEST_NAME)
+    partial.rename(final)
+    sync(final.parent)
 
 
 @contextmanager
@@ -176,20 +236,37 @@ def remove_leftovers(parent: Path) -> None:
                 shutil.rmtree(partial)
 
 
+def refuse_full_disk(folder: Path, needed_bytes: int) -> None:
+    """Raise BackupFailed if the folder's disk surely has too little room."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free_bytes = shutil.disk_usage(existing).free
+    if free_bytes < needed_bytes:
+        raise BackupFailed(
+            f"{folder} has too little room for a backup",
+            why=f"about {needed_bytes:,} bytes are needed and {free_bytes:,} are free",
+            hint="remove old backups with `python manage.py prune-backups`, or set BACKUP_DIR to another disk; "
+            "nothing was written",
+        )
+
+
 def refuse_unsafe_folder(folder: Path) -> None:
     """Raise BackupFailed if others could plant or read files where backups go."""
+    if problem := find_folder_problem(folder):
+        raise BackupFailed(
+            f"{folder} cannot hold backups",
+            why=problem,
+            hint=f"chmod 700 {folder}, or set BACKUP_DIR to a folder of your own; the database was not touched",
+        )
+
+
+def find_folder_problem(folder: Path) -> str | None:
+    """Return why the folder is not safe for backups; None if it is, or if it is not there yet."""
     if not folder.exists():
-        return
+        return None
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        why = "it is not a folder that this user may write to"
-    elif folder.stat().st_mode & 0o022:
-        why = f"its mode {folder.stat().st_mode & 0o777:o} lets others write into it"
-    elif folder.stat().st_uid not in {os.geteuid(), 0}:
-        why = "it belongs to another user"
-    else:
-        return
-    raise BackupFailed(
-        f"{folder} cannot hold backups",
-        why=why,
-        hint=f"chmod 700 {folder}, or set BACKUP_DIR to a folder of your own; the database was not touched",
-    )
+        return "it is not a folder that this user may write to"
+    if folder.stat().st_mode & 0o022:
+        return f"its mode {folder.stat().st_mode & 0o777:o} lets others write into it"
+    if folder.stat().st_uid not in {os.geteuid(), 0}:
+        return "it belongs to another user"
+    return None

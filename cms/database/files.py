@@ -1,10 +1,12 @@
-"""Files that must be private and must survive a power cut."""
+"""Files that must be private, must survive a power cut, and are known by their digest."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 
 def open_private(path: Path) -> BinaryIO:
@@ -31,3 +33,49 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of the backup. name: inside the backup's folder; media lie under ``media/``."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+def describe_file(path: Path, name: str | None = None) -> FileEntry:
+    """Return a file's size and digest, reading it in pieces."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(name or path.name, path.stat().st_size, digest)
+
+
+class DigestingFile:
+    """A new private file that counts and hashes what is written to it, so that nothing is read twice."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = open_private(path)
+        self._digest = hashlib.sha256()
+        self._size_bytes = 0
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        self._size_bytes += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Do nothing: compressors call it often, and ``finish`` does it once."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def finish(self) -> FileEntry:
+        """Put everything on the disk and return size and digest. Raises OSError."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return FileEntry(self._path.name, self._size_bytes, self._digest.hexdigest())

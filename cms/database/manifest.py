@@ -1,122 +1,151 @@
-"""What a backup says about itself: `manifest.json`, by which it is judged before anything is restored from it."""
+"""What a backup says about itself: a signed `manifest.json`, by which it is judged before anything is restored."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cms.database.contents import Contents, TableEntry
 from cms.database.errors import BackupDamaged
-from cms.database.files import open_private
+from cms.database.files import FileEntry, describe_file, open_private
+from cms.database.keys import is_signed, sign
 
 FORMAT = 1
 MANIFEST_NAME = "manifest.json"
-LARGEST_BYTES = 10_000_000
-CHUNK_BYTES = 1 << 20
+SIGNATURE_NAME = "manifest.hmac"
+LARGEST_BYTES = 100_000_000
+OTHER = "use another backup; nothing was restored or changed"
 
 
 @dataclass(frozen=True)
-class FileEntry:
-    """One file of the backup."""
+class Proof:
+    """That the dump was restored into a scratch database and had the same contents: when, and how long it took."""
 
-    name: str
-    size_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class TableEntry:
-    """One table at the moment of the dump. digest: hash of the content, independent of the order of rows."""
-
-    name: str
-    rows: int
-    digest: str
+    proven_at: str
+    duration_ms: int
 
 
 @dataclass(frozen=True)
 class Manifest:
     """What is in a backup, where it came from, and how to tell that it is whole. Holds nothing secret.
 
-    created_at: ISO 8601 in UTC. revision: of the schema history, None for a database without one.
-    identity: of the database it was taken from; a copy elsewhere has another.
+    sequence: counts the backups of a folder; order and retention go by it, because a clock may be set back.
+    created_at: ISO 8601 in UTC. identity: of the database it was taken from; a copy elsewhere has another.
+    contents: read in the dump's own snapshot. proof: None for a backup that was not tried.
     """
 
     format: int
     id: str
+    sequence: int
     created_at: str
+    why: str
+    who: str
     engine: str
     server_version: str
     identity: str
     tool: str
-    revision: str | None
     duration_ms: int
+    contents: Contents
     files: tuple[FileEntry, ...]
-    tables: tuple[TableEntry, ...]
-
-    @property
-    def rows(self) -> int:
-        return sum(table.rows for table in self.tables)
+    media: tuple[FileEntry, ...]
+    proof: Proof | None
 
     @property
     def size_bytes(self) -> int:
-        return sum(file.size_bytes for file in self.files)
+        return sum(file.size_bytes for file in (*self.files, *self.media))
+
+    @property
+    def standing(self) -> str:
+        return f"proven {self.proof.proven_at}" if self.proof else "unproven"
 
 
-def describe_file(path: Path) -> FileEntry:
-    """Return a file's size and digest, reading it in pieces."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileEntry(path.name, path.stat().st_size, digest)
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: Manifest, key: bytes) -> None:
+    """Write manifest and signature. Raises OSError."""
+    content = json.dumps(asdict(manifest), indent=2).encode() + b"\n"
     with open_private(folder / MANIFEST_NAME) as file:
-        file.write(json.dumps(asdict(manifest), indent=2).encode() + b"\n")
+        file.write(content)
+    with open_private(folder / SIGNATURE_NAME) as file:
+        file.write(sign(key, content))
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read and check the form of a backup's manifest. Raises BackupDamaged."""
-    path = folder / MANIFEST_NAME
-    try:
-        with path.open("rb") as file:
-            found = parse(json.loads(file.read(LARGEST_BYTES)))
-    except OSError as error:
+def read_manifest(folder: Path, key: bytes) -> Manifest:
+    """Read a backup's manifest. Raises BackupDamaged if the signature is not by this key, or the form is not ours."""
+    content, signature = read_small(folder, MANIFEST_NAME), read_small(folder, SIGNATURE_NAME)
+    if not is_signed(key, content, signature):
         raise BackupDamaged(
-            f"{folder} is not a backup", why=f"{MANIFEST_NAME}: {error.strerror}", hint="give the folder of one backup"
-        ) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+            f"the signature of {folder.name} is not by this site's key",
+            why="the manifest was changed, or another site made the backup",
+            hint="set BACKUP_KEY or BACKUP_KEY_FILE to the key of the site that made it; nothing was changed",
+        )
+    try:
+        return parse(json.loads(content))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BackupDamaged(
             f"the manifest of {folder.name} cannot be read", why=str(error) or type(error).__name__, hint=OTHER
         ) from error
-    return found
 
 
-OTHER = "use another backup; nothing was restored or changed"
+def read_sequence(folder: Path) -> int:
+    """Return a backup's number without checking its signature; 0 for a manifest that cannot be read."""
+    try:
+        number = json.loads((folder / MANIFEST_NAME).read_bytes())["sequence"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return number if isinstance(number, int) else 0
+
+
+def read_small(folder: Path, name: str) -> bytes:
+    """Return a file's content. Raises BackupDamaged if it cannot be read or is far too large."""
+    try:
+        with (folder / name).open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        raise BackupDamaged(
+            f"{folder} is not a whole backup", why=f"{name}: {error.strerror}", hint="give the folder of one backup"
+        ) from error
+    if len(content) > LARGEST_BYTES:
+        raise BackupDamaged(f"{name} of {folder.name} is too large", why=f"over {LARGEST_BYTES} bytes", hint=OTHER)
+    return content
 
 
 def parse(read: dict[str, Any]) -> Manifest:
-    """Return the manifest in a parsed JSON object. Raises ValueError, KeyError or TypeError."""
+    """Return the manifest in a parsed JSON object. Raises ValueError, KeyError, TypeError or AttributeError."""
     if not isinstance(read, dict):
         raise TypeError("it is not a JSON object")
     if read["format"] != FORMAT:
         raise ValueError(f"its format is {read['format']!r}, and this release reads {FORMAT}")
+    contents, proof = read.pop("contents"), read.pop("proof")
+    tables = tuple(TableEntry(**entry) for entry in contents.pop("tables"))
     files = tuple(FileEntry(**entry) for entry in read.pop("files"))
-    tables = tuple(TableEntry(**entry) for entry in read.pop("tables"))
-    manifest = Manifest(**read, files=files, tables=tables)
-    if any(Path(file.name).name != file.name or file.name.startswith(".") for file in files):
-        raise ValueError("it names a file outside its own folder")
-    return manifest
+    media = tuple(FileEntry(**entry) for entry in read.pop("media"))
+    for file in (*files, *media):
+        refuse_path_outside(file.name)
+    return Manifest(
+        **read,
+        contents=Contents(**contents, tables=tables),
+        files=files,
+        media=media,
+        proof=Proof(**proof) if proof else None,
+    )
 
 
-def verify_files(folder: Path, manifest: Manifest) -> None:
-    """Compare size and SHA-256 of every file with the manifest. Raises BackupDamaged; opens no file with any tool."""
-    for expected in manifest.files:
+def refuse_path_outside(name: str) -> None:
+    """Raise ValueError unless the name stays inside the backup's folder."""
+    path = Path(name)
+    if path.is_absolute() or name != path.as_posix() or any(part.startswith(".") for part in path.parts):
+        raise ValueError(f"it names a file outside its own folder: {name!r}")
+
+
+def verify_backup(folder: Path, key: bytes) -> Manifest:
+    """Check signature, size and SHA-256 of every file, before any tool opens one. Raises BackupDamaged."""
+    manifest = read_manifest(folder, key)
+    for expected in (*manifest.files, *manifest.media):
         path = folder / expected.name
         if path.is_symlink() or not path.is_file():
             raise BackupDamaged(f"{folder.name} lacks {expected.name}", why="the manifest names it", hint=OTHER)
-        found = describe_file(path)
+        found = describe_file(path, expected.name)
         if found != expected:
             raise BackupDamaged(
                 f"{expected.name} in {folder.name} is damaged",
@@ -124,3 +153,4 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
                 f"the manifest says {expected.size_bytes} and {expected.sha256[:16]}…",
                 hint=OTHER,
             )
+    return manifest

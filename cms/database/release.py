@@ -53,7 +53,8 @@ class ReleaseResult:
         lines = [f"{self.database} went from {self.before or 'no revision'} to {self.after}:"]
         lines += [f"  {revision.id}  {revision.title}" for revision in self.applied]
         if self.backup:
-            lines.append(f"  backup from before: {self.backup.folder}")
+            standing = "proven" if self.backup.proven else "UNPROVEN"
+            lines.append(f"  backup from before, {standing}: {self.backup.folder}")
         return "\n".join([*lines, f"  took {self.duration_ms / 1000:.1f} s"])
 
 
@@ -79,7 +80,7 @@ def plan_release(target: Target) -> ReleasePlan:
     return ReleasePlan(target.name, current, head, tuple(list_pending(scripts, current)), len(tables))
 
 
-def apply_release(target: Target, *, say: Say) -> ReleaseResult:
+def apply_release(target: Target, *, proof: bool = True, say: Say) -> ReleaseResult:
     """Bring the database to the head, after a backup, under the deploy lock.
 
     Another run that holds the lock is waited for; what it did is then read from the database, so of many runs at once
@@ -91,7 +92,7 @@ def apply_release(target: Target, *, say: Say) -> ReleaseResult:
     engine.prepare(target)
     with engine.deploy_lock(target, say):
         plan = plan_release(target)
-        backup = back_up(target, plan, say) if plan.pending else None
+        backup = back_up(target, plan, say, proof=proof) if plan.pending else None
         if plan.pending:
             say(f"applying {counted(len(plan.pending), 'revision')} to {target.name}")
             upgrade(target, say)
@@ -106,8 +107,10 @@ def apply_release(target: Target, *, say: Say) -> ReleaseResult:
     return ReleaseResult(target.name, plan.current, plan.head, plan.pending, backup, duration_ms)
 
 
-def back_up(target: Target, plan: ReleasePlan, say: Say) -> BackupResult | None:
-    return apply_backup(target, plan_backup(target), say=say) if plan.tables else None
+def back_up(target: Target, plan: ReleasePlan, say: Say, *, proof: bool) -> BackupResult | None:
+    if not plan.tables:
+        return None
+    return apply_backup(target, plan_backup(target, proof=proof), why=f"before upgrade to {plan.head}", say=say)
 
 
 def upgrade(target: Target, say: Say) -> None:

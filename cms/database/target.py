@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,9 @@ class Target:
 
     url: URL
     backup_dir: Path
+    media_dir: Path = ROOT / "instance" / "media"
+    backup_key: str | None = field(default=None, repr=False)
+    backup_key_file: Path = ROOT / "instance" / "backup_key"
     pool_size: int = 8
     pg_bin_dir: Path | None = None
     migrations_dir: Path = MIGRATIONS_DIR
@@ -51,6 +54,8 @@ class Target:
         return cls(
             url=parse_url(config["DATABASE_URL"]),
             backup_dir=config["BACKUP_DIR"],
+            media_dir=config["MEDIA_DIR"],
+            backup_key=config["BACKUP_KEY"],
             pool_size=config["DATABASE_POOL_SIZE"],
             pg_bin_dir=config["PG_BIN_DIR"],
             limits=Limits(

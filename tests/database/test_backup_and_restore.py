@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,22 +18,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cms.database.backup import PARTIAL, apply_backup, plan_backup, remove_leftovers
+from cms.database.backup import PARTIAL, apply_backup, plan_backup
 from cms.database.engines import engine_for
 from cms.database.errors import BackupDamaged, BackupFailed, RestoreFailed, RestoreRefused, ToolMissing
-from cms.database.manifest import MANIFEST_NAME, read_manifest, verify_files
+from cms.database.keys import load_key, sign
+from cms.database.manifest import MANIFEST_NAME, SIGNATURE_NAME, verify_backup
 from cms.database.restore import apply_restore, plan_restore
 from tests.database.rows import SECOND, connected, count, digests, fill, insert, post_row, quiet, upgrade
 
+DAMAGES = int(os.environ.get("CMS_TEST_DAMAGES", "100"))
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def take_backup(target):
-    return apply_backup(target, plan_backup(target), say=quiet)
+    return apply_backup(target, plan_backup(target), why="a test", say=quiet)
 
 
 def restore(target, folder, *, replace_it=False):
-    return apply_restore(target, plan_restore(target, folder, replace=replace_it), say=quiet)
+    return apply_restore(target, plan_restore(target, folder, replacing=replace_it), say=quiet)
 
 
 @pytest.fixture
@@ -69,14 +74,14 @@ def test_a_backup_folder_holds_what_its_manifest_says_and_nobody_else_may_read_i
         result = take_backup(filled)
     finally:
         os.umask(old)
-    manifest = read_manifest(result.folder)
-    verify_files(result.folder, manifest)
-    assert {path.name for path in result.folder.iterdir()} == {MANIFEST_NAME, *(file.name for file in manifest.files)}
+    manifest = verify_backup(result.folder, load_key(filled))
+    names = {MANIFEST_NAME, SIGNATURE_NAME, *(file.name for file in manifest.files)}
+    assert {path.name for path in result.folder.iterdir()} == names
     assert {path.stat().st_mode & 0o777 for path in result.folder.iterdir()} == {0o600}
     assert result.folder.stat().st_mode & 0o777 == 0o700
     assert filled.backup_dir.stat().st_mode & 0o777 == 0o700
-    assert manifest.revision == result.revision
-    assert {table.name.removeprefix("public."): table.rows for table in manifest.tables}["blogs"] == 3
+    assert manifest.contents.revision == result.revision
+    assert {table.name.removeprefix("public."): table.rows for table in manifest.contents.tables}["blogs"] == 3
 
 
 def test_a_backup_taken_while_others_write_is_of_one_moment(filled, elsewhere):
@@ -162,10 +167,11 @@ def database_facts(connection):
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "grow", "remove", "link"])
-@pytest.mark.parametrize("which", ["dump", "manifest"])
+@pytest.mark.parametrize("which", ["dump", "manifest", "signature"])
 def test_a_damaged_backup_is_refused_and_nothing_changes(filled, elsewhere, damage, which):
     folder = take_backup(filled).folder
-    path = folder / (MANIFEST_NAME if which == "manifest" else engine_for(filled).dump_name)
+    names = {"dump": engine_for(filled).dump_name, "manifest": MANIFEST_NAME, "signature": SIGNATURE_NAME}
+    path = folder / names[which]
     content = path.read_bytes()
     path.unlink()
     if damage == "flip":
@@ -191,25 +197,89 @@ MANIFEST_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-FIELDS = ["format", "id", "engine", "revision", "files", "tables", "created_at", "duration_ms"]
+FIELDS = ["format", "id", "engine", "contents", "files", "media", "proof", "created_at", "sequence", "more"]
+GOOD = {
+    "format": 1, "id": "x", "sequence": 1, "created_at": "2026-01-01T00:00:00Z", "why": "", "who": "", "tool": "t",
+    "engine": "sqlite", "server_version": "3", "identity": "sqlite", "duration_ms": 1, "proof": None, "media": [],
+    "files": [{"name": "database.sqlite3", "size_bytes": 1, "sha256": "0"}],
+    "contents": {"revision": None, "fingerprint": "", "tables": [{"name": "users", "rows": 0, "digest": "0"}]},
+}  # fmt: skip
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(field=st.sampled_from(FIELDS), value=MANIFEST_VALUES)
-def test_a_manifest_with_any_other_value_is_refused_or_read_never_a_traceback(tmp_path, field, value):
-    good = {
-        "format": 1, "id": "x", "created_at": "2026-01-01T00:00:00Z", "engine": "sqlite", "server_version": "3",
-        "identity": "sqlite", "tool": "t", "revision": None, "duration_ms": 1,
-        "files": [{"name": "database.sqlite3", "size_bytes": 1, "sha256": "0"}],
-        "tables": [{"name": "users", "rows": 0, "digest": "0"}],
-    }  # fmt: skip
-    (tmp_path / MANIFEST_NAME).write_text(json.dumps({**good, field: value}))
+def test_a_signed_manifest_with_any_other_value_is_refused_or_read_never_a_traceback(tmp_path, field, value):
+    content = json.dumps({**GOOD, field: value}).encode()
+    (tmp_path / MANIFEST_NAME).write_bytes(content)
+    (tmp_path / SIGNATURE_NAME).write_bytes(sign(b"key", content))
     try:
-        manifest = read_manifest(tmp_path)
-        verify_files(tmp_path, manifest)
+        manifest = verify_backup(tmp_path, b"key")
     except BackupDamaged:
         return
     assert manifest.files == ()
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", ".hidden", "media/../../x", "a//b"])
+def test_a_signed_manifest_cannot_name_a_file_outside_its_folder(tmp_path, name):
+    content = json.dumps({**GOOD, "files": [{"name": name, "size_bytes": 1, "sha256": "0"}]}).encode()
+    (tmp_path / MANIFEST_NAME).write_bytes(content)
+    (tmp_path / SIGNATURE_NAME).write_bytes(sign(b"key", content))
+    with pytest.raises(BackupDamaged, match="cannot be read"):
+        verify_backup(tmp_path, b"key")
+
+
+def test_every_one_of_many_damages_is_refused_and_every_intact_copy_accepted(filled, tmp_path):
+    chance = random.Random(20261123)
+    original = take_backup(filled).folder
+    other = take_backup(filled).folder
+    key = load_key(filled)
+    names = [path.name for path in original.iterdir() if path.is_file()]
+    for number in range(DAMAGES):
+        copy = tmp_path / f"copy-{number}"
+        shutil.copytree(original, copy)
+        if number % 10 == 0:
+            assert verify_backup(copy, key)
+        damage(copy / chance.choice(names), other, chance)
+        with pytest.raises(BackupDamaged):
+            verify_backup(copy, key)
+        shutil.rmtree(copy)
+
+
+def damage(path, other, chance):
+    """Change the file in one of the ways in which disks, people and transfers do."""
+    content = bytearray(path.read_bytes())
+    place = chance.randrange(len(content))
+    kind = chance.choice(["flip", "cut", "add", "insert", "zero", "empty", "swap", "remove"])
+    changed = {
+        "flip": content[:place] + bytes([content[place] ^ (1 << chance.randrange(8))]) + content[place + 1 :],
+        "cut": content[:place],
+        "add": content + b"\0",
+        "insert": content[:place] + b"x" + content[place:],
+        "zero": content[:place] + bytes([0 if content[place] else 1]) + content[place + 1 :],
+        "empty": b"",
+        "swap": bytearray((other / path.name).read_bytes()),
+    }.get(kind)
+    path.unlink()
+    if changed is not None:
+        # Two dumps of the same rows can be equal to the byte; a file that did not change is no damage.
+        path.write_bytes(changed if changed != content else content + b" changed")
+
+
+def test_a_manifest_whose_digests_were_recomputed_is_refused_by_its_signature(filled, elsewhere):
+    folder = take_backup(filled).folder
+    dump = folder / engine_for(filled).dump_name
+    dump.write_bytes(dump.read_bytes() + b"more")
+    manifest = json.loads((folder / MANIFEST_NAME).read_text())
+    manifest["files"][0] |= {"size_bytes": dump.stat().st_size, "sha256": hashlib.sha256(dump.read_bytes()).hexdigest()}
+    (folder / MANIFEST_NAME).write_text(json.dumps(manifest, indent=2) + "\n")
+    with pytest.raises(BackupDamaged, match="signature"):
+        plan_restore(elsewhere, folder)
+
+
+def test_the_backup_of_a_site_with_another_key_is_refused(filled, elsewhere):
+    folder = take_backup(filled).folder
+    with pytest.raises(BackupDamaged, match="signature"):
+        plan_restore(replace(elsewhere, backup_key="another"), folder)
 
 
 def test_a_backup_of_another_kind_of_database_is_refused(sqlite_target, postgres_target):
@@ -240,7 +310,7 @@ def test_an_older_backup_can_be_restored_and_upgraded(target, request, tmp_path)
 
 
 def test_what_a_killed_backup_left_goes_and_what_another_is_writing_stays(filled):
-    from cms.database.backup import partial_folder
+    from cms.database.backup import partial_folder, remove_leftovers
 
     filled.backup_dir.mkdir(mode=0o700)
     dead = filled.backup_dir / f"{PARTIAL}dead"
@@ -273,7 +343,7 @@ def test_a_pg_dump_that_is_missing_or_too_old_is_refused_before_anything_is_writ
     (tmp_path / "pg_dump").chmod(0o755)
     with pytest.raises(ToolMissing, match="no pg_dump fits the server"):
         take_backup(replace(postgres_target, pg_bin_dir=tmp_path))
-    assert list(postgres_target.backup_dir.iterdir()) == []
+    assert not postgres_target.backup_dir.exists()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o720])
@@ -292,7 +362,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(filled):
 
 def test_a_full_disk_leaves_nothing_under_a_final_name(filled, environment):
     # The limit on a file's size makes the kernel refuse the write as a full disk would.
-    limit = 4096 if filled.engine_name == "postgresql" else 65_536  # SQLite's own shared memory needs 32 KiB
+    limit = 2048 if filled.engine_name == "postgresql" else 65_536  # SQLite's own shared memory needs 32 KiB
     limited = (
         "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
@@ -318,17 +388,17 @@ def test_the_password_is_in_no_argument_output_or_manifest(postgres, tmp_path):
     for name in ("pg_dump", "pg_restore"):
         (spy / name).write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/arguments\nexec {postgres.bin_dir}/{name} "$@"\n')
         (spy / name).chmod(0o755)
-    target = Target(parse_url(url), tmp_path / "backups", pg_bin_dir=spy)
+    target = Target(parse_url(url), tmp_path / "backups", tmp_path / "media", backup_key="hush-hush", pg_bin_dir=spy)
     said = []
     try:
         upgrade(target)
         fill(target)
-        result = apply_backup(target, plan_backup(target), say=said.append)
+        result = apply_backup(target, plan_backup(target), why="", say=said.append)
         again = restore(target, result.folder, replace_it=True)
         shown = f"{said} {result} {again} {(result.folder / MANIFEST_NAME).read_text()}"
         shown += (tmp_path / "arguments").read_text()
         assert str(target.url.database) in shown
-        for secret in (PASSWORD, "p%25ss", "p%ss", "w:or/d"):
+        for secret in (PASSWORD, "p%25ss", "p%ss", "w:or/d", "hush-hush"):
             assert secret not in shown
     finally:
         postgres.drop_database(url)

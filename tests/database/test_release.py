@@ -16,6 +16,7 @@ from cms.database.environment import Run, read_back
 from cms.database.errors import MigrationFailed, RevisionUnknown
 from cms.database.fingerprint import read_fingerprint
 from cms.database.history import get_head, load_scripts, read_current
+from cms.database.keys import load_key
 from cms.database.manifest import read_manifest
 from cms.database.release import apply_release, plan_release
 from cms.database.schema import Base
@@ -46,7 +47,7 @@ def test_pending_revisions_are_applied_after_a_backup_of_the_older_state(target)
     fill(target)
     result = apply_release(target, say=quiet)
     assert result.backup
-    assert read_manifest(result.backup.folder).revision == SECOND
+    assert read_manifest(result.backup.folder, load_key(target)).contents.revision == SECOND
     assert count(target, "blogs") == 3
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,10 +14,28 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from cms.database.errors import DatabaseUnreachable
+from cms.database.files import FileEntry
 from cms.database.target import Target
 
 Say = Callable[[str], None]
 """Tells the operator one line about what is going on; the management commands print it to stderr."""
+
+
+LONGEST_NAME = 35
+KEPT = "_before_"
+"""Between a database's name and the time, in the name of what a restore put aside."""
+
+
+def kept_prefix(target: Target) -> str:
+    """Return how the names of former databases begin: no two databases share it, and it leaves room for the time.
+
+    A server takes names of up to 63 bytes, so a long one is cut and told apart by its digest.
+    """
+    name = Path(str(target.url.database)).name
+    if len(name.encode()) > LONGEST_NAME:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f"{name.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}_{digest}"
+    return f"{name}{KEPT}"
 
 
 @dataclass(frozen=True)
@@ -26,6 +45,14 @@ class Server:
     version: str
     major: int
     identity: str
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A dump that is on the disk, and the name and version of the tool that wrote it."""
+
+    file: FileEntry
+    tool: str
 
 
 @dataclass(frozen=True)
@@ -84,8 +111,8 @@ class DatabaseEngine(ABC):
         """Hold one moment of the database still for reading. Writers go on. Raises DatabaseUnreachable."""
 
     @abstractmethod
-    def dump(self, target: Target, snapshot: Snapshot, path: Path) -> str:
-        """Write the snapshot into ``path`` (0600, synced) and return the name and version of the tool used.
+    def dump(self, target: Target, snapshot: Snapshot, path: Path) -> Dump:
+        """Write the snapshot into ``path`` (0600, synced).
 
         Raises BackupFailed, ToolMissing; the file may then be partial.
         """
@@ -106,12 +133,28 @@ class DatabaseEngine(ABC):
         """
 
     @abstractmethod
+    def list_kept(self, target: Target) -> list[str]:
+        """Return the names of the former databases that ``take_over`` kept, oldest first."""
+
+    @abstractmethod
     def discard(self, target: Target, kept: str) -> None:
         """Remove what ``take_over`` kept, because it was empty."""
 
     @abstractmethod
     def open_prompt(self, target: Target) -> NoReturn:
         """Become the database's own prompt. Raises ToolMissing."""
+
+    @abstractmethod
+    def find_tools(self, target: Target, connection: sa.Connection) -> None:
+        """Make sure that the programs for backup and restore are there. Raises ToolMissing."""
+
+    @abstractmethod
+    def may_create_databases(self, connection: sa.Connection) -> bool:
+        """Return whether a scratch database can be made, for a proof or a restore."""
+
+    @abstractmethod
+    def size_bytes(self, connection: sa.Connection) -> int:
+        """Return how much room the database takes now."""
 
     @abstractmethod
     def list_tables(self, connection: sa.Connection) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import secrets
 import time
@@ -16,8 +15,8 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from cms.database.engines.base import DatabaseEngine, Say, Server, Snapshot, connecting
-from cms.database.engines.pgtools import become_psql, dump_database, restore_database
+from cms.database.engines.base import DatabaseEngine, Dump, Say, Server, Snapshot, connecting, kept_prefix
+from cms.database.engines.pgtools import become_psql, dump_database, find_tool, restore_database
 from cms.database.errors import DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported, RestoreRefused
 from cms.database.target import Target
 
@@ -28,10 +27,12 @@ POLL_S = 0.2
 ORPHAN_WAIT_S = 30
 SWAP_S = 30
 MIGRATING = "cms-migrate"
+SCRATCH = "cms_restore_"
+SCRATCH_LOCK = 0x636D7332
 
 
 class PostgreSQL(DatabaseEngine):
-    dump_name = "database.dump"
+    dump_name = "database.dump.zst"
     embedded = False
 
     def open_pool(self, target: Target) -> sa.Engine:
@@ -104,21 +105,23 @@ class PostgreSQL(DatabaseEngine):
             token = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
             yield Snapshot(connection, token)
 
-    def dump(self, target: Target, snapshot: Snapshot, path: Path) -> str:
+    def dump(self, target: Target, snapshot: Snapshot, path: Path) -> Dump:
         return dump_database(target, self.describe_server(snapshot.connection).major, snapshot.token, path)
 
     @contextmanager
     def restore_into_scratch(self, target: Target, dump: Path) -> Iterator[Target]:
-        scratch = replace(target, url=target.url.set(database=f"cms_restore_{os.getpid()}_{secrets.token_hex(4)}"))
+        scratch = replace(target, url=target.url.set(database=f"{SCRATCH}{secrets.token_hex(8)}"))
         with maintenance(target) as connection:
+            drop_dead_scratches(connection)
+            # Held by this connection alone, and so gone with this process: what tells a scratch database in use
+            # from one that a killed run left.
+            connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [SCRATCH_LOCK, scratch.url.database])
             create_like(connection, target, scratch)
-            major = connection.info.server_version // 10_000
-        try:
-            restore_database(scratch, major, dump)
-            yield scratch
-        finally:
-            with maintenance(target) as connection:
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name_of(scratch)))
+            try:
+                restore_database(scratch, connection.info.server_version // 10_000, dump)
+                yield scratch
+            finally:
+                drop(connection, str(scratch.url.database))
 
     def take_over(self, target: Target, scratch: Target, kept: str) -> str | None:
         with maintenance(target) as connection:
@@ -130,12 +133,29 @@ class PostgreSQL(DatabaseEngine):
             swap(connection, target, scratch, kept)
             return kept
 
+    def list_kept(self, target: Target) -> list[str]:
+        with maintenance(target) as connection:
+            query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY datname"
+            return [row[0] for row in connection.execute(query, [kept_prefix(target)])]
+
     def discard(self, target: Target, kept: str) -> None:
         with maintenance(target) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(kept)))
+            drop(connection, kept)
 
     def open_prompt(self, target: Target) -> NoReturn:
         become_psql(target)
+
+    def find_tools(self, target: Target, connection: sa.Connection) -> None:
+        major = self.describe_server(connection).major
+        for name in ("pg_dump", "pg_restore"):
+            find_tool(name, target, major)
+
+    def may_create_databases(self, connection: sa.Connection) -> bool:
+        query = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+        return bool(connection.exec_driver_sql(query).scalar_one())
+
+    def size_bytes(self, connection: sa.Connection) -> int:
+        return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
 
     def list_tables(self, connection: sa.Connection) -> list[str]:
         query = """
@@ -244,6 +264,21 @@ def rename(target: Target, name: str) -> sql.Composed:
     return sql.SQL("ALTER DATABASE {} RENAME TO {}").format(name_of(target), sql.Identifier(name))
 
 
+def drop(connection: psycopg.Connection, name: str) -> None:
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def drop_dead_scratches(connection: psycopg.Connection) -> None:
+    """Drop our scratch databases that no living run holds the lock of."""
+    query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND pg_get_userbyid(datdba) = current_user"
+    for (name,) in connection.execute(query, [SCRATCH]).fetchall():
+        arguments = [SCRATCH_LOCK, name]
+        row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", arguments).fetchone()
+        if row and row[0]:
+            drop(connection, name)
+            connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", arguments)
+
+
 def create_like(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
     """Create an empty database with the target's owner, encoding and collation. Raises RestoreRefused."""
     row = connection.execute(
@@ -259,11 +294,15 @@ def create_like(connection: psycopg.Connection, target: Target, scratch: Target)
     try:
         connection.execute(statement)
     except psycopg.errors.InsufficientPrivilege as error:
-        raise RestoreRefused(
-            f"the role {target.url.username} may not create databases",
-            why="a backup is restored into a new database and checked there before it takes over",
-            hint=f"as a superuser: ALTER ROLE {target.url.username} CREATEDB; nothing was changed",
-        ) from error
+        raise may_not_create(target) from error
+
+
+def may_not_create(target: Target) -> RestoreRefused:
+    return RestoreRefused(
+        f"the role {target.url.username} may not create or rename databases",
+        why="a backup is restored into a new database, checked there, and takes over by its name",
+        hint=f"as a superuser: ALTER ROLE {target.url.username} CREATEDB; nothing was changed",
+    )
 
 
 def copy_grants(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
@@ -314,6 +353,8 @@ def swap(connection: psycopg.Connection, target: Target, scratch: Target, kept: 
             with connection.transaction():
                 connection.execute(rename(target, kept))
                 connection.execute(rename(scratch, str(target.url.database)))
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise may_not_create(target) from error
         except psycopg.errors.ObjectInUse as error:
             if time.monotonic() > deadline:
                 raise DatabaseBusy(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import os
+import secrets
 import shutil
 import sqlite3
 import time
@@ -18,7 +20,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from cms.database.engines.base import DatabaseEngine, Say, Server, Snapshot, connecting
+from cms.database.engines.base import DatabaseEngine, Dump, Say, Server, Snapshot, connecting, kept_prefix
 from cms.database.errors import (
     BackupFailed,
     DatabaseBusy,
@@ -27,7 +29,7 @@ from cms.database.errors import (
     RestoreFailed,
     ToolMissing,
 )
-from cms.database.files import new_folder, open_private, sync
+from cms.database.files import describe_file, new_folder, open_private, sync
 from cms.database.target import Target
 
 OLDEST = (3, 37)
@@ -103,7 +105,7 @@ class SQLite(DatabaseEngine):
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # a read is what fixes the moment
             yield Snapshot(connection, token="")
 
-    def dump(self, target: Target, snapshot: Snapshot, path: Path) -> str:
+    def dump(self, target: Target, snapshot: Snapshot, path: Path) -> Dump:
         source = raw(snapshot.connection)
         try:
             open_private(path).close()
@@ -118,19 +120,23 @@ class SQLite(DatabaseEngine):
                 hint="check the free space of BACKUP_DIR; the database was not touched",
             ) from error
         sync(path)
-        return f"sqlite3 backup {sqlite3.sqlite_version}"
+        return Dump(describe_file(path), f"sqlite3 backup {sqlite3.sqlite_version}")
 
     @contextmanager
     def restore_into_scratch(self, target: Target, dump: Path) -> Iterator[Target]:
         live = database_path(target)
         new_folder(live.parent)
-        scratch = live.with_name(f".{live.name}.restore-{os.getpid()}")
-        scratch.unlink(missing_ok=True)
+        remove_dead_scratches(live)
+        scratch = live.with_name(f"{scratch_prefix(live)}{secrets.token_hex(8)}")
+        open_private(scratch).close()
+        descriptor = os.open(scratch, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # tells it from what a killed run left
             load(dump, scratch)
             yield replace(target, url=target.url.set(database=str(scratch)))
         finally:
             scratch.unlink(missing_ok=True)
+            os.close(descriptor)
 
     def take_over(self, target: Target, scratch: Target, kept: str) -> str | None:
         live = database_path(target)
@@ -141,6 +147,9 @@ class SQLite(DatabaseEngine):
             self.prepare(target)
         copy_over(database_path(scratch), live, target)
         return str(former) if former else None
+
+    def list_kept(self, target: Target) -> list[str]:
+        return sorted(path.name for path in database_path(target).parent.glob(f"{glob.escape(kept_prefix(target))}*"))
 
     def discard(self, target: Target, kept: str) -> None:
         database_path(target).with_name(kept).unlink(missing_ok=True)
@@ -156,6 +165,16 @@ class SQLite(DatabaseEngine):
                 hint="install it (Debian: apt-get install sqlite3), or use `python manage.py shell`",
             )
         os.execv(program, [program, str(database_path(target))])  # noqa: S606 - no shell is wanted
+
+    def find_tools(self, target: Target, connection: sa.Connection) -> None:
+        """Python has all that is needed."""
+
+    def may_create_databases(self, connection: sa.Connection) -> bool:  # noqa: ARG002 - a file can always be tried
+        return True
+
+    def size_bytes(self, connection: sa.Connection) -> int:
+        query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+        return int(connection.exec_driver_sql(query).scalar_one())
 
     def list_tables(self, connection: sa.Connection) -> list[str]:
         query = (
@@ -250,10 +269,26 @@ def wait_for_flock(descriptor: int, target: Target, say: Say) -> None:
             return
 
 
+def scratch_prefix(live: Path) -> str:
+    return f".{live.name}.restore-"
+
+
+def remove_dead_scratches(live: Path) -> None:
+    """Remove the scratch files that no living run holds the lock of."""
+    for path in live.parent.glob(f"{glob.escape(scratch_prefix(live))}*"):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
 def load(dump: Path, scratch: Path) -> None:
-    """Copy a dump into a new file. Raises RestoreFailed."""
+    """Copy a dump into an empty file. Raises RestoreFailed."""
     try:
-        open_private(scratch).close()
         with closing(open_file(dump)) as source, closing(open_file(scratch)) as copy:
             source.backup(copy, pages=-1)
     except (sqlite3.Error, OSError) as error:
@@ -266,6 +301,7 @@ def load(dump: Path, scratch: Path) -> None:
 
 def keep_copy(live: Path, former: Path) -> None:
     """Copy the live file to a name beside it, synced. Raises RestoreFailed."""
+    open_private(former).close()
     load(live, former)
     with closing(open_file(former)) as copy:
         copy.execute("PRAGMA journal_mode=DELETE")  # one file, no sidecars

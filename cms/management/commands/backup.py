@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 @command()
 @click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder for the backup [default: BACKUP_DIR].")
-def backup(app: Flask, *, folder: Path | None, dry_run: bool, progress: Progress) -> BackupPlan | BackupResult:
-    """Write one backup of the whole database while the site goes on."""
+@click.option("--no-proof", is_flag=True, help="Do not try the backup by restoring it [default: BACKUP_PROOF].")
+@click.option("--why", default="manual", show_default=True, help="The reason, for the manifest.")
+def backup(
+    app: Flask, *, folder: Path | None, no_proof: bool, why: str, dry_run: bool, progress: Progress
+) -> BackupPlan | BackupResult:
+    """Write one backup of database and media while the site goes on, and prove it by restoring it."""
     from dataclasses import replace
 
     from cms.database.backup import apply_backup, plan_backup
@@ -27,5 +31,5 @@ def backup(app: Flask, *, folder: Path | None, dry_run: bool, progress: Progress
     target = Target.of(app.config)
     if folder:
         target = replace(target, backup_dir=folder.resolve())
-    plan = plan_backup(target)
-    return plan if dry_run else apply_backup(target, plan, say=progress)
+    plan = plan_backup(target, proof=app.config["BACKUP_PROOF"] == "on" and not no_proof)
+    return plan if dry_run else apply_backup(target, plan, why=why, say=progress)

@@ -48,7 +48,8 @@ def check(app: Flask, *, tags: tuple[str, ...], deploy: bool, fail_level: str) -
     """Look for problems and change nothing; exit code 3 if there is one."""
     from cms.checks.messages import Level
     from cms.checks.registry import registry
-    from cms.database import checks as _database  # noqa: F401 - importing registers them
+    from cms.database import backup_checks as _backups  # noqa: F401 - importing registers them
+    from cms.database import checks as _database  # noqa: F401
     from cms.web import checks as _web  # noqa: F401
 
     unknown = set(tags) - set(registry.tags)

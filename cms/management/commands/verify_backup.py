@@ -1,0 +1,25 @@
+"""The command `manage.py verify-backup`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cms.management.base import command
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from cms.database.shelf import VerifiedBackup
+
+
+@command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def verify_backup(app: Flask, *, folder: Path) -> VerifiedBackup:
+    """Check a backup's signature and every file in it; opens no dump and changes nothing."""
+    from cms.database.shelf import verify
+    from cms.database.target import Target
+
+    return verify(Target.of(app.config), folder.resolve())
