@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from cms.blogs.drafts import SUMMARY_LIMIT, TAG_LIMIT, TAGS_LIMIT, TITLE_LIMIT
 from cms.blogs.models import ARCHIVED, DRAFT, PUBLISHED
 from cms.exchange.dates import parse_date
-from cms.exchange.front_matter import FrontMatter
+from cms.exchange.front_matter import FrontMatter, clean
 
 Values = dict[str, Any]  # Any: whatever the file's author wrote
 
@@ -25,6 +25,12 @@ ANY_HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 MARKUP = re.compile(r"[*_`]|<[^<>\n]{1,500}>")
 PATTERN = re.compile(r"[:{}*]")
 HTML_TAG = re.compile(r"</?[A-Za-z][^<>]{0,1000}>")
+# Marks that titles carry in HTML; a title about `<template>` keeps it.
+HTML_MARK = re.compile(
+    r"<(abbr|b|cite|code|em|i|mark|q|s|small|span|strong|sub|sup|u)(?:\s[^<>]{0,1000})?>([^<>]*)</\1\s*>", re.IGNORECASE
+)
+MARKS_IN_MARKS = 3
+CHARACTER_NAME = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,31}|#\d{1,7}|#[xX][0-9A-Fa-f]{1,6});")
 
 DATE_KEYS = ("date", "published_at", "publishDate", "pubDate", "published", "created_at", "created")
 AUTHOR_KEYS = ("authors", "author")
@@ -89,7 +95,7 @@ def read_post_file(source: PurePosixPath, parts: FrontMatter, *, modified_at: da
 
 def find_title(source: PurePosixPath, parts: FrontMatter) -> tuple[str, str]:
     """Return the title, and the body without the heading that became it."""
-    if given := line_of_text(parts.values.get("title")):
+    if given := without_html(line_of_text(parts.values.get("title"))):
         return given, parts.body
     if (opening := TITLE_HEADING.match(parts.body)) and (title := without_markup(opening[1])):
         return title, parts.body[opening.end() :]
@@ -208,7 +214,18 @@ def line_of_text(value: Any) -> str:  # Any: see Values
 
 
 def without_markup(text: str) -> str:
-    return line_of_text(MARKUP.sub("", text.strip(" #")))
+    return with_characters(MARKUP.sub("", text.strip(" #")))
+
+
+def without_html(title: str) -> str:
+    """Return the title as it reads in a browser: without ``<em>`` and its like, and ``&ldquo;`` as the character."""
+    for _ in range(MARKS_IN_MARKS):
+        title = HTML_MARK.sub(r"\2", title)
+    return with_characters(title)
+
+
+def with_characters(text: str) -> str:
+    return line_of_text(clean(CHARACTER_NAME.sub(lambda found: html.unescape(found[0]), text)))
 
 
 def shortened(field: str, text: str, limit: int, notes: list[str]) -> str:

@@ -33,6 +33,25 @@ def test_a_first_heading_that_becomes_the_title_leaves_the_body() -> None:
     assert (post.title, post.body) == ("Hello", "\nText\n")
 
 
+@pytest.mark.parametrize(
+    ("written", "title"),
+    [
+        ("Agile or &ldquo;agilefall&rdquo;?", "Agile or “agilefall”?"),
+        ("Interior&#39;s feeds", "Interior's feeds"),
+        ("Action <em>and <b class='x'>flexi</b>bility</em>", "Action and flexibility"),
+        ("Use <template> and <i>, not &lt;div&gt;", "Use <template> and <i>, not <div>"),
+        ("AT&T, a?b=1&copy=2 and &nosuch;", "AT&T, a?b=1&copy=2 and &nosuch;"),
+        ("&#27;&nbsp;", "Hello world"),
+    ],
+)
+def test_a_title_is_plain_text_whatever_html_it_was_written_in(written: str, title: str) -> None:
+    assert read({"title": written}).title == title
+
+
+def test_a_heading_that_becomes_the_title_is_plain_text() -> None:
+    assert read({}, "# Ben &amp; Cleo").title == "Ben & Cleo"
+
+
 def test_a_title_that_is_too_long_is_cut_at_a_word() -> None:
     post = read({"title": "word " * 100})
     assert len(post.title) <= 300
