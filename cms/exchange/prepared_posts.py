@@ -8,6 +8,7 @@ from typing import Any
 
 from cms.blogs.drafts import SUMMARY_LIMIT, is_picture_address
 from cms.blogs.services import PostDraft, slug_of
+from cms.exchange.embedded_pages import link_embedded_pages
 from cms.exchange.front_matter import FrontMatter, as_json, parse_file
 from cms.exchange.picture_links import PictureSource, rewrite_pictures, taken
 from cms.exchange.post_files import PostFile, read_post_file, shortened
@@ -39,7 +40,7 @@ def prepare_post(source: SourceFile, content: FileContent, pictures: PictureSour
     notes = list(post.notes)
     draft = PostDraft(
         title=post.title,
-        content=rewrite_pictures(without_tags(post.body, parts, notes), source.path, pictures, notes),
+        content=rewrite_pictures(converted_body(post, parts, notes), source.path, pictures, notes),
         slug=slug_of(post.slug),
         summary=shortened("summary", without_tags(post.summary or "", parts, notes), SUMMARY_LIMIT, notes) or None,
         tags=post.tags,
@@ -56,6 +57,10 @@ def prepare_post(source: SourceFile, content: FileContent, pictures: PictureSour
         front_matter=as_json(parts.values),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def converted_body(post: PostFile, parts: FrontMatter, notes: list[str]) -> str:
+    return link_embedded_pages(without_tags(post.body, parts, notes), notes)
 
 
 def without_tags(text: str, parts: FrontMatter, notes: list[str]) -> str:

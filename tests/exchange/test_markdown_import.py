@@ -105,6 +105,13 @@ def test_a_post_arrives_with_everything_its_file_says(write: Write, run_import: 
     assert set(db.session.scalars(select(Redirect.path))) == {"/old/hello", "/2016/01/04/hello"}
 
 
+def test_an_embedded_page_arrives_as_a_link_and_is_reported(write: Write, run_import: Import) -> None:
+    write("film.md", "---\ntitle: Film\n---\n<iframe src='//example.org/v' title='A film'></iframe>\n")
+    report = run_import()
+    assert get_post("film").content.strip() == '<a href="https://example.org/v">A film</a>'
+    assert "the embedded page https://example.org/v became a link" in report.files[0].notes
+
+
 def test_a_second_run_changes_nothing(write: Write, run_import: Import) -> None:
     write("2016-01-04-hello.md", POST)
     write("sub/other.md", "Other")
