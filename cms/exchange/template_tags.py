@@ -180,12 +180,15 @@ def convert_picture(arguments: str, in_html: bool) -> str | None:  # noqa: FBT00
     name, _, rest = arguments.strip().partition(" ")
     if rest.lstrip().startswith(("'", '"')):
         src, *words = BETWEEN_QUOTED.split(rest.strip(" \n,")[1:-1])  # not QUOTED: words may hold quotation marks
-        alt = (words[1:] if name == "image_with_class" else words)[-1:]
+        alt, caption = "".join((words[1:] if name == "image_with_class" else words)[-1:]), ""
     else:
-        named = {key: one or other for key, one, other in NAMED.findall(rest)}
+        named = {key: " ".join((one or other).split()) for key, one, other in NAMED.findall(rest)}
         src = named.get("src") or named.get("image", "")
-        alt = [named.get("alt") or named.get("caption", "")]
-    return picture(local_address(src), " ".join("".join(alt).split()), in_html=in_html) if src else None
+        alt, caption = named.get("alt", ""), named.get("caption", "")
+    if not src:
+        return None
+    shown_picture = picture(local_address(src), " ".join((alt or caption).split()), in_html=in_html)
+    return shown_picture + (caption_below(caption) if alt and caption != alt else "")
 
 
 def convert_include(arguments: str, in_html: bool) -> str | None:  # noqa: FBT001 - same
@@ -214,6 +217,14 @@ def picture(src: str, alt: str, *, in_html: bool) -> str:
     if in_html:
         return f'<img src="{html.escape(src)}" alt="{html.escape(html.unescape(alt))}">'
     return f"![{as_text(alt)}]({destination(src)})"
+
+
+def caption_below(words: str) -> str:
+    """Return a caption, as written: Hugo takes Markdown in it, Jekyll HTML.
+
+    It stays in the picture's line, as the tag may stand in a list or a table.
+    """
+    return f"<br><em>{words}</em>" if words else ""
 
 
 def as_text(words: str) -> str:

@@ -25,6 +25,11 @@ from cms.exchange.template_tags import convert_tags
         ('[{% image "assets/a.png" "A cat" %}](https://example.org)', "[![A cat](/assets/a.png)](https://example.org)"),
         ('{% include "linked-figure.html", image: "/a.png", alt: "A cat" %}', "![A cat](/a.png)"),
         ('{% include figure.html src="/a.png" caption="A cat" %}', "![A cat](/a.png)"),
+        ('{{< figure src="/a.png" alt="A cat" caption="A cat" >}}', "![A cat](/a.png)"),
+        (
+            '{{< figure src="/a.png" alt="A cat" caption="Ada\'s [cat](/c),\n 2016" >}}',
+            "![A cat](/a.png)<br><em>Ada's [cat](/c), 2016</em>",
+        ),
         ('{{< figure src="/a.png" alt="A cat" >}}', "![A cat](/a.png)"),
         ('[x]({{ "/2016/01/04/x/" | url }})', "[x](/2016/01/04/x/)"),
         ('[x]({{ "//2016/01/04/x/" | url }})', "[x](/2016/01/04/x/)"),
@@ -51,6 +56,11 @@ def test_a_tag_with_a_clear_meaning_becomes_markdown(before: str, after: str) ->
 def test_a_picture_in_html_becomes_html_as_markdown_means_nothing_there() -> None:
     text = '<figure>{% image "assets/a.png" "A &ldquo;cat&rdquo; <3" %}</figure>\n'
     assert convert_tags(text, {}).text == '<figure><img src="/assets/a.png" alt="A “cat” &lt;3"></figure>\n'
+
+
+def test_a_picture_in_html_has_its_caption_in_html() -> None:
+    text = '<div>{% include "figure.html" image: "/a.png" alt: "A cat" caption: "Ben & Cleo" %}</div>\n'
+    assert convert_tags(text, {}).text == '<div><img src="/a.png" alt="A cat"><br><em>Ben & Cleo</em></div>\n'
 
 
 @pytest.mark.parametrize(
