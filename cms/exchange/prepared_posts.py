@@ -10,6 +10,7 @@ from cms.blogs.drafts import SUMMARY_LIMIT, is_picture_address
 from cms.blogs.services import PostDraft, slug_of
 from cms.exchange.embedded_pages import link_embedded_pages
 from cms.exchange.front_matter import FrontMatter, as_json, parse_file
+from cms.exchange.older_markdown import as_commonmark
 from cms.exchange.picture_links import PictureSource, rewrite_pictures, taken
 from cms.exchange.post_files import PostFile, read_post_file, shortened
 from cms.exchange.source_folder import FileContent, SourceFile
@@ -60,7 +61,7 @@ def prepare_post(source: SourceFile, content: FileContent, pictures: PictureSour
 
 
 def converted_body(post: PostFile, parts: FrontMatter, notes: list[str]) -> str:
-    return link_embedded_pages(without_tags(post.body, parts, notes), notes)
+    return as_commonmark(link_embedded_pages(without_tags(post.body, parts, notes), notes))
 
 
 def without_tags(text: str, parts: FrontMatter, notes: list[str]) -> str:

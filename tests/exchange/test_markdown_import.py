@@ -112,6 +112,14 @@ def test_an_embedded_page_arrives_as_a_link_and_is_reported(write: Write, run_im
     assert "the embedded page https://example.org/v became a link" in report.files[0].notes
 
 
+def test_markdown_of_older_readers_arrives_as_its_author_saw_it(write: Write, run_import: Import) -> None:
+    write("old.md", "<br/>\n## Sprint\n\n###Options\n")
+    run_import()
+    html = get_post("old").content_html or ""
+    assert '<h2 id="sprint">Sprint</h2>' in html
+    assert '<h3 id="options">Options</h3>' in html
+
+
 def test_a_second_run_changes_nothing(write: Write, run_import: Import) -> None:
     write("2016-01-04-hello.md", POST)
     write("sub/other.md", "Other")
