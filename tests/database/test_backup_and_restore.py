@@ -346,6 +346,21 @@ def test_a_pg_dump_that_is_missing_or_too_old_is_refused_before_anything_is_writ
     assert not postgres_target.backup_dir.exists()
 
 
+def test_timeouts_that_protect_the_site_do_not_end_a_backup(postgres_target, tmp_path):
+    upgrade(postgres_target)
+    fill(postgres_target)
+    slow = tmp_path / "bin"
+    slow.mkdir()
+    for name in ("pg_dump", "pg_restore"):
+        real = postgres_target.pg_bin_dir / name
+        (slow / name).write_text(f'#!/bin/sh\n[ "$1" = --version ] || sleep 0.5\nexec {real} "$@"\n')
+        (slow / name).chmod(0o755)
+    with connected(postgres_target) as connection:
+        for setting in ("idle_in_transaction_session_timeout", "idle_session_timeout", "statement_timeout"):
+            connection.exec_driver_sql(f"ALTER DATABASE {postgres_target.url.database} SET {setting} = '200ms'")
+    assert take_backup(replace(postgres_target, pg_bin_dir=slow)).proven
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o720])
 def test_a_folder_that_others_may_write_to_is_refused(filled, mode):
     filled.backup_dir.mkdir()

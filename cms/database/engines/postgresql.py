@@ -27,6 +27,12 @@ POLL_S = 0.2
 ORPHAN_WAIT_S = 30
 SWAP_S = 30
 MIGRATING = "cms-migrate"
+# What a site sets to protect itself from its pages must not end a backup: the snapshot's connection is idle in its
+# transaction as long as pg_dump runs, and the lock's as long as the whole upgrade.
+UNHURRIED = (
+    "-c client_connection_check_interval=500 -c statement_timeout=0 "
+    "-c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
+)
 SCRATCH = "cms_restore_"
 SCRATCH_LOCK = 0x636D7332
 
@@ -54,7 +60,7 @@ class PostgreSQL(DatabaseEngine):
         limits = target.limits
         # As start-up options and not by SET: a rollback would take a SET back, and one before Alembic's own
         # transaction would make it believe that somebody else is in charge, so that it commits nothing.
-        options = "-c client_connection_check_interval=500"
+        options = UNHURRIED
         if migrating:
             options += f" -c lock_timeout={limits.lock_timeout_ms} -c statement_timeout={limits.statement_timeout_s}s"
         return sa.create_engine(
@@ -241,11 +247,10 @@ def wait_for_orphans(connection: sa.Connection, target: Target, say: Say) -> Non
 def maintenance(target: Target) -> Iterator[psycopg.Connection]:
     """Connect to the server's own database, in autocommit, for CREATE, RENAME and DROP DATABASE."""
     parameters = target.url.translate_connect_args(username="user", database="dbname") | dict(target.url.query)
-    parameters["dbname"] = "postgres"
+    parameters |= {"dbname": "postgres", "application_name": "cms-tool", "options": UNHURRIED}
+    parameters["connect_timeout"] = target.limits.connect_timeout_s
     try:
-        connection = psycopg.connect(
-            **parameters, autocommit=True, connect_timeout=target.limits.connect_timeout_s, application_name="cms-tool"
-        )
+        connection = psycopg.connect(**parameters, autocommit=True)
     except psycopg.Error as error:
         raise DatabaseUnreachable(
             f"the server of {target.name} cannot be reached",
