@@ -71,7 +71,7 @@ def test_check_names_each_standing_by_its_id(target, manage):
     assert problem_ids(manage) == []
     with connected(target) as connection:
         connection.exec_driver_sql("ALTER TABLE users ADD COLUMN nickname VARCHAR(10)")
-    assert problem_ids(manage) == ["database.W004"]
+    assert problem_ids(manage) == ["database.W004", "database.W005"]
     with connected(target) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'feedfacecafe'")
     assert problem_ids(manage) == ["database.E004"]

@@ -1,0 +1,113 @@
+"""Checks of the live schema: is it what the history says, is it whole, would something block an upgrade now."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic.script import ScriptDirectory
+
+from cms.checks.messages import Problem, error, warning
+from cms.checks.registry import register
+from cms.database.checks import AT_MOST_SHOWN, find_current
+from cms.database.fingerprint import is_counted, read_fingerprint, replay_history
+from cms.database.target import Target
+from cms.words import counted
+
+OLD_TRANSACTION_S = 60
+
+
+@register("schema")
+def check_drift(target: Target, connection: sa.Connection, scripts: ScriptDirectory) -> list[Problem]:
+    """database.W005: the schema is not what the history says at the database's own revision.
+
+    Takes no lock; the history is replayed in a scratch place. If the revision moves meanwhile, an upgrade is running,
+    and nothing is reported.
+    """
+    current = find_current(connection, scripts)
+    if current is None or len(scripts.get_heads()) != 1:
+        return []
+    expected, found = replay_history(target, scripts)[current], read_fingerprint(connection)
+    differences = [f"missing {fact}" for fact in expected.missing_from(found)]
+    differences += [f"extra {fact}" for fact in found.missing_from(expected)]
+    if not differences or find_current(connection, scripts) != current:
+        return []
+    what = f"{counted(len(differences), 'difference')} between the schema and revision {current}: "
+    cure = "somebody changed the database by hand; undo that, or make it a revision with `flask db migrate`"
+    return [warning("database.W005", what + "; ".join(differences[:AT_MOST_SHOWN]), hint=cure)]
+
+
+@register("schema")
+def check_invalid_indexes(connection: sa.Connection) -> list[Problem]:
+    """database.E006: an index that a failed concurrent build left: it is not used, and does not keep values unique."""
+    if connection.dialect.name != "postgresql":
+        return []
+    query = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1"
+    cure = "drop it, and build it again: DROP INDEX CONCURRENTLY {}"
+    return [
+        error("database.E006", f"the index {name} is invalid", hint=cure.format(name))
+        for name in connection.exec_driver_sql(query).scalars()
+    ]
+
+
+@register("schema")
+def check_leftovers(connection: sa.Connection) -> list[Problem]:
+    """database.W007: what a failed migration left: a half-built table, or a constraint that was never validated."""
+    tables = [name for name in sa.inspect(connection).get_table_names() if name.startswith("_alembic_tmp_")]
+    cure = "if no migration is running, look whether it holds rows that you need, then drop it"
+    problems = [
+        warning("database.W007", f"the table {name} is left of a failed migration", hint=cure) for name in tables
+    ]
+    if connection.dialect.name != "postgresql":
+        return problems
+    query = "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE NOT convalidated ORDER BY 1, 2"
+    for table, name in connection.exec_driver_sql(query):
+        cure = f'ALTER TABLE {table} VALIDATE CONSTRAINT "{name}" checks the rows that were there before'
+        problems.append(warning("database.W007", f"the constraint {name} of {table} was never validated", hint=cure))
+    return problems
+
+
+@register("schema")
+def check_foreign_keys_indexed(connection: sa.Connection) -> list[Problem]:
+    """database.W008: a foreign key without an index, so that each delete in its parent reads the whole table."""
+    inspector = sa.inspect(connection)
+    problems = []
+    for table in filter(is_counted, inspector.get_table_names()):
+        indexed = [list(index["column_names"]) for index in inspector.get_indexes(table)]
+        indexed.append(list(inspector.get_pk_constraint(table)["constrained_columns"]))
+        for key in inspector.get_foreign_keys(table):
+            columns = key["constrained_columns"]
+            if not any(names[: len(columns)] == columns for names in indexed):
+                what = f"no index begins with {', '.join(columns)} of {table}, a foreign key"
+                problems.append(warning("database.W008", what, hint="add one in a revision of its own"))
+    return problems
+
+
+@register("schema")
+def check_old_transactions(connection: sa.Connection) -> list[Problem]:
+    """database.W009: a transaction is open for so long that an upgrade would wait for it."""
+    if connection.dialect.name != "postgresql":
+        return []
+    query = f"""
+        SELECT pid, coalesce(nullif(application_name, ''), 'unnamed'), extract(epoch FROM now() - xact_start)::int
+        FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+          AND xact_start < now() - interval '{OLD_TRANSACTION_S} seconds' ORDER BY xact_start"""  # noqa: S608
+    cure = "let it end before an upgrade, or end it: SELECT pg_terminate_backend({})"
+    return [
+        warning(
+            "database.W009", f"process {pid} ({name}) holds a transaction open for {age_s} s", hint=cure.format(pid)
+        )
+        for pid, name, age_s in connection.exec_driver_sql(query)
+    ]
+
+
+@register("schema", deploy=True)
+def check_role(connection: sa.Connection) -> list[Problem]:
+    """database.W010: the site's role is a superuser, so a hole in the site is a hole in the server."""
+    if connection.dialect.name != "postgresql":
+        return []
+    query = "SELECT rolname FROM pg_roles WHERE rolname = current_user AND rolsuper"
+    name = connection.exec_driver_sql(query).scalar()
+    if name is None:
+        return []
+    cure = "make a role of its own for the site: CREATE ROLE cms LOGIN CREATEDB, and let it own the database"
+    return [warning("database.W010", f"the role {name} is a superuser", hint=cure)]
