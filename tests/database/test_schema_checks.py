@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cms.checks.registry import registry
@@ -86,6 +88,21 @@ def test_an_old_transaction_that_would_hold_an_upgrade_up_is_named(postgres_targ
         ((identity, text),) = find(postgres_target)
     assert identity == "database.W009"
     assert "(cms-tool)" in text
+
+
+def test_a_role_that_may_not_make_a_schema_is_told_that_drift_was_not_checked(postgres_target):
+    upgrade(postgres_target)
+    run(
+        postgres_target,
+        "CREATE ROLE reader LOGIN",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
+    )
+    try:
+        ((identity, text),) = find(replace(postgres_target, url=postgres_target.url.set(username="reader")))
+        assert identity == "database.I011"
+        assert "permission denied" in text
+    finally:
+        run(postgres_target, "DROP OWNED BY reader", "DROP ROLE reader")
 
 
 def test_a_superuser_as_the_sites_role_is_named_for_a_deployment(postgres_target):
