@@ -60,26 +60,22 @@ class ManagementCommand(click.Command):
     operation: Callable[..., Any]  # Any: each command has its own parameters and result
 
 
-def command(*, name: str | None = None) -> Callable[[Callable[..., Any]], ManagementCommand]:
-    """Make a management command of a function; its docstring's first line is the help, its file the name."""
-
-    def declare(operation: Callable[..., Any]) -> ManagementCommand:
-        parameters = inspect.signature(operation).parameters
-        options = [click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object.")]
-        if "dry_run" in parameters:
-            options.append(click.Option(["--dry-run"], is_flag=True, help="Show the plan and change nothing."))
-        if "confirm" in parameters:
-            options.append(click.Option(["--yes"], is_flag=True, help="Do not ask before losing anything."))
-        made = ManagementCommand(
-            name or operation.__name__.replace("_", "-"),
-            callback=lambda **given: run(operation, given),
-            params=[*reversed(getattr(operation, "__click_params__", [])), *options],
-            help=inspect.getdoc(operation),
-        )
-        made.operation = operation
-        return made
-
-    return declare
+def command(operation: Callable[..., Any]) -> ManagementCommand:  # Any: see ManagementCommand
+    """Make a management command of a function; its docstring's first line is the help, its own name the command's."""
+    parameters = inspect.signature(operation).parameters
+    options = [click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object.")]
+    if "dry_run" in parameters:
+        options.append(click.Option(["--dry-run"], is_flag=True, help="Show the plan and change nothing."))
+    if "confirm" in parameters:
+        options.append(click.Option(["--yes"], is_flag=True, help="Do not ask before losing anything."))
+    made = ManagementCommand(
+        operation.__name__.replace("_", "-"),
+        callback=lambda **given: run(operation, given),
+        params=[*reversed(getattr(operation, "__click_params__", [])), *options],
+        help=inspect.getdoc(operation),
+    )
+    made.operation = operation
+    return made
 
 
 def run(operation: Callable[..., Any], given: dict[str, Any]) -> None:  # Any: see ManagementCommand

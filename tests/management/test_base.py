@@ -27,7 +27,7 @@ class Outcome:
         return f"number {self.number}"
 
 
-@base.command()
+@base.command
 @click.option("--number", default=1)
 def sample(*, number, dry_run, confirm, progress):
     """Do something."""

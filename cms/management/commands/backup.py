@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cms.database.backup import BackupPlan, BackupResult
 
 
-@command()
+@command
 @click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder for the backup [default: BACKUP_DIR].")
 @click.option("--no-proof", is_flag=True, help="Do not try the backup by restoring it [default: BACKUP_PROOF].")
 @click.option("--why", default="manual", show_default=True, help="The reason, for the manifest.")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cms.database.release import ReleasePlan, ReleaseResult
 
 
-@command()
+@command
 @click.option("--no-proof", is_flag=True, help="Do not try the backup by restoring it [default: BACKUP_PROOF].")
 def backup_and_migrate(app: Flask, *, no_proof: bool, dry_run: bool, progress: Progress) -> ReleasePlan | ReleaseResult:
     """Bring the database to the newest revision, after a backup; with nothing pending, do nothing."""

@@ -40,7 +40,7 @@ class CheckReport:
         return "\n".join([*lines, f"{found} found by {counted(len(self.checked), 'check')}"])
 
 
-@command()
+@command
 @click.option("--tag", "tags", multiple=True, help="Run only the checks of this tag; may be repeated.")
 @click.option("--deploy", is_flag=True, help="Also check what matters on a production site.")
 @click.option("--fail-level", type=click.Choice(["info", "warning", "error"]), default="warning", show_default=True)

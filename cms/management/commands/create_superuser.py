@@ -25,7 +25,7 @@ class SuperuserCreated:
         return f"created the administrator {self.username} <{self.email}>"
 
 
-@command()
+@command
 @click.option("--username", help="Name to sign in with; asked for if missing.")
 @click.option("--email", help="Address for mail from the site; asked for if missing.")
 @click.option("--password-file", type=click.File(), help="File that holds the password; - reads standard input.")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 
-@command()
+@command
 def dbshell(app: Flask) -> None:
     """Open the database's own prompt: psql or sqlite3."""
     from cms.database.engines import engine_for

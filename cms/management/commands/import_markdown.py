@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cms.exchange.report import ImportReport
 
 
-@command()
+@command
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--assets",

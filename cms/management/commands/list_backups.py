@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cms.database.shelf import BackupList
 
 
-@command()
+@command
 def list_backups(app: Flask) -> BackupList:
     """List the backups, oldest first: age, size, revision, whether proven, and how long a restore takes."""
     from cms.database.shelf import list_backups as read

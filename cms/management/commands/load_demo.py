@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cms.exchange.demo.loading import DemoReport
 
 
-@command()
+@command
 @click.option("--if-empty", is_flag=True, help="Do nothing if the site has a post already.")
 def load_demo(app: Flask, *, if_empty: bool, progress: Progress) -> DemoReport:
     """Load twelve posts with pictures, to see what the site looks like; refused in production."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COUNT = click.IntRange(0, 10_000)
 
 
-@command()
+@command
 @click.option("--keep-daily", type=COUNT, default=7, show_default=True, help="Keep the newest of so many days.")
 @click.option("--keep-weekly", type=COUNT, default=4, show_default=True, help="Keep the newest of so many weeks.")
 @click.option("--keep-monthly", type=COUNT, default=12, show_default=True, help="Keep the newest of so many months.")

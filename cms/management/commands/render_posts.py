@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cms.blogs.rerendering import RenderReport
 
 
-@command()
+@command
 def render_posts(app: Flask, *, dry_run: bool, progress: Progress) -> RenderReport:
     """Store the HTML of posts that have none, or that of another edition of the renderer.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cms.database.target import Target
 
 
-@command()
+@command
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--replace", "replacing", is_flag=True, help="The database is not empty: keep what it holds aside.")
 @click.option(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 
-@command()
+@command
 def shell(app: Flask) -> None:
     """Open a Python prompt with the site loaded: app, db, transaction, and every model by name."""
     import code

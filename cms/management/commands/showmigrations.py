@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cms.database.history import Standing
 
 
-@command()
+@command
 def showmigrations(app: Flask) -> Standing:
     """List the schema history, oldest first, and mark what this database has."""
     from cms.database.history import read_standing

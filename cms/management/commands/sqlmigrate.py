@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cms.database.history import RenderedRevision
 
 
-@command()
+@command
 @click.argument("revision")
 @click.option("--backwards", is_flag=True, help="Show the downgrade instead.")
 def sqlmigrate(app: Flask, *, revision: str, backwards: bool) -> RenderedRevision:

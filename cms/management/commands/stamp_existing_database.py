@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cms.database.adopt import StampPlan, StampResult
 
 
-@command()
+@command
 def stamp_existing_database(
     app: Flask, *, dry_run: bool, confirm: Confirm, progress: Progress
 ) -> StampPlan | StampResult:

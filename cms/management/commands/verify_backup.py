@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cms.database.shelf import VerifiedBackup
 
 
-@command()
+@command
 @click.argument("folder", type=click.Path(path_type=Path))
 def verify_backup(app: Flask, *, folder: Path) -> VerifiedBackup:
     """Check a backup's signature and every file in it; opens no dump and changes nothing."""
