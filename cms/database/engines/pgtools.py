@@ -25,6 +25,7 @@ from cms.errors import CmsError
 FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
 CHUNK_BYTES = 1 << 20
 ZSTD_LEVEL = 3
+ZSTD_THREADS = 2  # each more takes some 20 MiB, and pg_dump is the slower end of the pipe then
 SECRETS = {"password", "passfile", "sslpassword"}
 
 
@@ -97,7 +98,7 @@ def dump_database(target: Target, server_major: int, snapshot: str, path: Path) 
     arguments = ["--format=custom", "--compress=0", f"--snapshot={snapshot}", f"--dbname={conninfo(target)}"]
     command = [tool.path, *arguments]
     unread = BackupFailed(f"pg_dump could not read {target.name}", hint="the database was not touched")
-    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=-1, write_checksum=True)
+    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=ZSTD_THREADS, write_checksum=True)
     with DigestingFile(path) as file:
         with (
             running(command, target, unread, stdout=subprocess.PIPE) as child,
