@@ -25,7 +25,7 @@ def tidy_revision(filename: str, _options: dict[str, Any]) -> None:
     """Format and check a new revision file with ruff; without ruff, say so and leave it as it is."""
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or shutil.which("ruff")
     if ruff is None:
-        print(f"ruff is not installed, so {filename} was not formatted", file=sys.stderr)  # noqa: T201
+        print(f"ruff is not installed, so {filename} was not formatted; `./dev check` installs it", file=sys.stderr)  # noqa: T201
         return
     # An import that is not used yet stays: the author is about to write the operations that need it.
     for arguments in (["format", "--quiet"], ["check", "--quiet", "--fix", "--ignore", "F401"]):
