@@ -38,11 +38,12 @@ class RestorePlan:
     occupied: int
 
     def __str__(self) -> str:
-        now = f"replaces the {self.occupied} tables there, which are kept aside" if self.occupied else "which is empty"
+        replaced = f"; replaces the {self.occupied} tables there, which are kept aside"
+        now = replaced if self.occupied else ", which is empty"
         return (
             f"restore backup {self.backup} of {self.created_at} ({self.tables} tables, {self.rows:,} rows, "
             f"{self.standing}) "
-            f"into {self.database}; {now}"
+            f"into {self.database}{now}"
         )
 
 
