@@ -174,7 +174,7 @@ def refuse_unsafe(config: Config, environ: Mapping[str, str]) -> None:
     if not environ.get("SITE_URL"):
         raise ConfigurationError(
             "production needs SITE_URL",
-            why="links in feeds and mails are made from it, never from a request",
+            why="links to this site are made from it, never from a request",
             hint="set it to the site's public address, such as https://blog.example.org",
         )
     if not config.TRUSTED_HOSTS or "*" in config.TRUSTED_HOSTS:
