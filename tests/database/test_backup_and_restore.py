@@ -429,3 +429,14 @@ def test_digest_tells_any_changed_value_and_not_the_order_of_rows(filled):
     with connected(filled) as connection:
         connection.exec_driver_sql("UPDATE blogs SET view_count = view_count - 1 WHERE slug = 'post-1'")
     assert digests(filled) == before
+
+
+def test_a_server_that_was_set_up_without_a_locale_is_backed_up_and_restored(postgres_target, monkeypatch):
+    monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")  # what such a server answers in if nobody asks for another
+    upgrade(postgres_target)
+    fill(postgres_target)
+    before = digests(postgres_target)
+    backup = take_backup(postgres_target)
+    assert backup.proven
+    restore(postgres_target, backup.folder, replace_it=True)
+    assert digests(postgres_target) == before

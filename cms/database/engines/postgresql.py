@@ -33,6 +33,8 @@ UNHURRIED = (
     "-c client_connection_check_interval=500 -c statement_timeout=0 "
     "-c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
 )
+# A server that was set up without a locale answers in SQL_ASCII, which psycopg reads as bytes and not as text.
+ENCODING = "utf8"
 SCRATCH = "cms_restore_"
 SCRATCH_LOCK = 0x636D7332
 
@@ -51,6 +53,7 @@ class PostgreSQL(DatabaseEngine):
             connect_args={
                 "connect_timeout": target.limits.connect_timeout_s,
                 "application_name": "cms",
+                "client_encoding": ENCODING,
                 # A prepared statement fails for good once a migration changed a column that it reads.
                 "prepare_threshold": None,
             },
@@ -69,6 +72,7 @@ class PostgreSQL(DatabaseEngine):
             connect_args={
                 "connect_timeout": limits.connect_timeout_s,
                 "application_name": MIGRATING if migrating else "cms-tool",
+                "client_encoding": ENCODING,
                 "options": options,
             },
         )
@@ -248,6 +252,7 @@ def maintenance(target: Target) -> Iterator[psycopg.Connection]:
     """Connect to the server's own database, in autocommit, for CREATE, RENAME and DROP DATABASE."""
     parameters = target.url.translate_connect_args(username="user", database="dbname") | dict(target.url.query)
     parameters |= {"dbname": "postgres", "application_name": "cms-tool", "options": UNHURRIED}
+    parameters["client_encoding"] = ENCODING
     parameters["connect_timeout"] = target.limits.connect_timeout_s
     try:
         connection = psycopg.connect(**parameters, autocommit=True)
