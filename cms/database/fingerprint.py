@@ -174,6 +174,12 @@ def sqlite_facts(connection: sa.Connection) -> Iterator[tuple[str, str]]:
             yield table, f"{kind} {name} {' '.join(sql.split())}"
 
 
+def plain_default(kind: str, default: str | None) -> str | None:
+    """Return '0' of a whole number or a boolean as 0: SQLite stores the same, and server_default="0" writes it so."""
+    word = (default or "").strip("'")
+    return word if word.isdecimal() and ("INT" in kind.upper() or "BOOL" in kind.upper()) else default
+
+
 def sqlite_table_facts(connection: sa.Connection, table: str, sql: str) -> Iterator[tuple[str, str]]:
     quoted = quote(table)
     words = sql.upper().rsplit(")", 1)[-1].split()
@@ -186,7 +192,7 @@ def sqlite_table_facts(connection: sa.Connection, table: str, sql: str) -> Itera
                 word
                 for word, present in (
                     (" not null", required),
-                    (f" default {default}", default is not None),
+                    (f" default {plain_default(kind, default)}", default is not None),
                     (f" primary key part {key}", key),
                     (" generated", hidden),
                 )

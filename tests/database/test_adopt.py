@@ -118,6 +118,15 @@ def test_harmless_spellings_of_the_same_schema_are_recognised(postgres_target):
     assert plan_stamp(postgres_target).nearest.size == 0
 
 
+def test_a_number_in_quotes_is_the_same_default_on_sqlite(sqlite_target):
+    upgrade(sqlite_target, FIRST)
+    with connected(sqlite_target) as connection:
+        connection.exec_driver_sql("ALTER TABLE blogs DROP COLUMN view_count")
+        connection.exec_driver_sql("ALTER TABLE blogs ADD COLUMN view_count INTEGER NOT NULL DEFAULT '0'")
+    forget_history(sqlite_target)
+    assert plan_stamp(sqlite_target).revision == FIRST
+
+
 def test_an_empty_database_is_not_stamped(target):
     from cms.database.engines import engine_for
 
