@@ -112,7 +112,7 @@ def apply_backup(target: Target, plan: BackupPlan, *, why: str, say: Say) -> Bac
     remove_leftovers(plan.folder)
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     with partial_folder(plan.folder, name) as partial:
-        key = load_or_make_key(target, is_first=find_newest(plan.folder) is None)
+        key = load_or_make_key(target, is_first=find_newest(plan.folder) is None, say=say)
         manifest = write_contents(target, partial, name=name, why=why, say=say)
         if plan.proof:
             say("restoring it beside the database, to prove it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from cms.database.errors import BackupDamaged, BackupFailed
@@ -29,7 +30,7 @@ def has_key(target: Target) -> bool:
     return bool(target.backup_key) or target.backup_key_file.exists()
 
 
-def load_or_make_key(target: Target, *, is_first: bool) -> bytes:
+def load_or_make_key(target: Target, *, is_first: bool, say: Callable[[str], None]) -> bytes:
     """Return the key; the first backup of a site that was given none makes one (0600).
 
     Raises BackupFailed if the key of earlier backups is gone: a new one would make all of those untrusted. OSError.
@@ -43,6 +44,7 @@ def load_or_make_key(target: Target, *, is_first: bool) -> bytes:
                 "folder, and the next backup makes a new key. Nothing was written",
             )
         make_key(target.backup_key_file)
+        say(f"made the key {target.backup_key_file}: copy it to another place, without it no backup can be verified")
     return load_key(target)
 
 

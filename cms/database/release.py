@@ -89,9 +89,10 @@ def apply_release(target: Target, *, proof: bool = True, say: Say) -> ReleaseRes
     """
     began = time.monotonic()
     engine = engine_for(target)
-    engine.prepare(target)
+    plan_release(target)  # refuses before anything is touched, the lock file and SQLite's journal mode included
     with engine.deploy_lock(target, say):
         plan = plan_release(target)
+        engine.prepare(target)
         backup = back_up(target, plan, say, proof=proof) if plan.pending else None
         if plan.pending:
             say(f"applying {counted(len(plan.pending), 'revision')} to {target.name}")

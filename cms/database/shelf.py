@@ -108,6 +108,11 @@ class PruneResult:
         return f"removed {counted(len(self.removed), 'backup')} from {self.folder}, kept {len(self.kept)}"
 
 
+def find_folder(target: Target, named: Path) -> Path:
+    """Return the folder that a person means: a path, or the id of a backup in the folder for backups."""
+    return (named if named.exists() else target.backup_dir / named).resolve()
+
+
 def list_backups(target: Target) -> BackupList:
     """Read every manifest of the folder for backups. Opens no dump."""
     folders = list_backup_folders(target.backup_dir)

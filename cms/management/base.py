@@ -166,7 +166,11 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Refused(question, why="this was not confirmed", hint="add --yes if you mean it; nothing was changed")
+        raise Refused(
+            f"not confirmed: {question}",
+            why="there is no terminal to ask on",
+            hint="add --yes if you mean it; nothing was changed",
+        )
     if not click.confirm(question, err=True):
         raise Refused("not confirmed", hint="nothing was changed")
 

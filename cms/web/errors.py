@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app, make_response, render_template, request
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
-from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, NotFound, SecurityError, ServiceUnavailable
 from werkzeug.wrappers import Response
 
 logger = logging.getLogger(__name__)
@@ -83,6 +83,8 @@ def show_error(error: HTTPException) -> Response:
     response = make_response(error.get_response())
     if error.code is None or error.code < 400:  # noqa: PLR2004 - a redirect, which is raised like an error
         return response
+    if isinstance(error, SecurityError):
+        logger.warning("host refused host=%r: it is not in TRUSTED_HOSTS", request.environ.get("HTTP_HOST"))
     message = MESSAGES.get(error.code) or Message(error.name, "That is all we know about it.")
     response.set_data(render_template("web/error.html", code=error.code, message=message))
     response.content_type = "text/html; charset=utf-8"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from cms.database.adopt import apply_stamp, plan_stamp
 from cms.database.errors import StampRefused
 from cms.database.fingerprint import read_fingerprint
 from cms.database.history import list_revisions, load_scripts, read_current
-from cms.database.release import apply_release, plan_release
+from cms.database.release import apply_release
 from cms.errors import Refused
 from tests.database.rows import FIRST, connected, count, digests, fill, quiet, upgrade
 
@@ -152,6 +154,17 @@ def test_another_programs_history_is_named_and_left_alone(target):
 def test_migrating_a_database_without_a_revision_points_to_adoption(target):
     upgrade(target)
     forget_history(target)
+    if target.engine_name == "sqlite":
+        run_sql(target, "PRAGMA journal_mode=DELETE")
     with pytest.raises(Refused) as refused:
-        plan_release(target)
+        apply_release(target, say=quiet)
     assert "stamp-existing-database" in str(refused.value.hint)
+    if target.engine_name == "sqlite":
+        assert run_sql(target, "PRAGMA journal_mode") == "delete"  # nothing was touched
+
+
+def run_sql(target, statement):
+    from contextlib import closing
+
+    with closing(sqlite3.connect(target.url.database)) as connection:
+        return connection.execute(statement).fetchone()[0]

@@ -142,6 +142,23 @@ def test_an_open_connection_sees_the_restored_rows(sqlite_target):
     reader.close()
 
 
+def test_a_site_whose_file_was_removed_goes_on_with_the_restored_one(sqlite_target):
+    upgrade(sqlite_target)
+    fill(sqlite_target)
+    folder = take_backup(sqlite_target).folder
+    site = engine_for(sqlite_target).open_pool(sqlite_target)
+    with site.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM blogs").scalar_one() == 3
+    for path in Path(sqlite_target.url.database).parent.glob("cms.db*"):
+        path.unlink()
+    restore(sqlite_target, folder)
+    with connected(sqlite_target) as connection:
+        connection.exec_driver_sql("DELETE FROM blogs")
+    with site.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM blogs").scalar_one() == 0
+    site.dispose()
+
+
 def test_settings_that_others_gave_the_database_survive_a_restore(postgres_target, postgres):
     upgrade(postgres_target)
     fill(postgres_target)

@@ -48,7 +48,8 @@ def test_the_way_of_a_site_from_nothing_to_a_restore(target, manage):
     written = json.loads(manage("backup", "--json").stdout)
     with connected(target) as connection:
         connection.exec_driver_sql("DELETE FROM blogs")
-    refused = manage("restore", written["folder"])
+    assert manage("verify-backup", written["id"]).returncode == 0
+    refused = manage("restore", written["id"])
     assert (refused.returncode, count(target, "blogs")) == (4, 0)
     unconfirmed = manage("restore", written["folder"], "--replace")
     assert (unconfirmed.returncode, count(target, "blogs")) == (4, 0)

@@ -176,7 +176,7 @@ def connecting(target: Target, engine: sa.Engine) -> Iterator[sa.Connection]:
             why=first_line(error),
             hint="check DATABASE_URL; "
             + (
-                "`python manage.py backup-and-migrate` makes a new database there"
+                "`python manage.py backup-and-migrate` makes a new database there, `restore FOLDER` brings one back"
                 if target.engine_name == "sqlite"
                 else "does the server run, does the database exist?"
             ),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -39,6 +39,7 @@ TAKE_OVER_S = 30
 BackupProgress = Callable[[int, int, int], None]
 HASH_MODULUS = 1 << 128
 HEADER = b"SQLite format 3\0"
+FILE = "the file that this connection opened"
 
 
 class SQLite(DatabaseEngine):
@@ -62,6 +63,8 @@ class SQLite(DatabaseEngine):
 
         engine = sa.create_engine("sqlite://", creator=connect, **pool)
         event.listen(engine, "begin", begin_for_real)
+        event.listen(engine, "connect", remember_file(database_path(target)))
+        event.listen(engine, "checkout", refuse_replaced_file(database_path(target)))
         return engine
 
     def prepare(self, target: Target) -> None:
@@ -225,6 +228,36 @@ def begin_for_real(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
     if options.get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'IMMEDIATE')}")
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def remember_file(path: Path) -> Callable[[object, Any], None]:
+    """Return a listener that notes which file a new connection has opened."""
+
+    def remember(_connection: object, record: Any) -> None:  # Any: SQLAlchemy's own record of a pooled connection
+        record.info[FILE] = identity_of(path)
+
+    return remember
+
+
+def refuse_replaced_file(path: Path) -> Callable[[object, Any, object], None]:
+    """Return a listener that makes the pool open the file anew if another one has its name now.
+
+    A site whose file was removed and restored would go on with the removed one, and lose what it writes there.
+    """
+
+    def refuse(_connection: object, record: Any, _proxy: object) -> None:  # Any: see remember_file
+        if record.info.get(FILE) != identity_of(path):
+            raise sa.exc.DisconnectionError("the database file was replaced")
+
+    return refuse
 
 
 def refuse_odd_file(path: Path) -> None:

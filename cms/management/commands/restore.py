@@ -38,6 +38,7 @@ def restore(
 ) -> RestorePlan | RestoreResult | UndoPlan | UndoResult:
     """Restore a backup folder into the database, verified before and after; what was there is kept."""
     from cms.database.restore import apply_restore, choose_target, plan_restore
+    from cms.database.shelf import find_folder
     from cms.database.target import Target
 
     target = Target.of(app.config)
@@ -47,9 +48,10 @@ def restore(
         return bring_back(target, dry_run=dry_run, confirm=confirm, progress=progress)
     if folder is None:
         raise click.UsageError("name the folder of a backup, or say --undo; `manage.py list-backups` lists them")
+    folder = find_folder(target, folder)
     if name is not None:
         target = choose_target(target, name)
-    plan = plan_restore(target, folder.resolve(), replacing=replacing)
+    plan = plan_restore(target, folder, replacing=replacing)
     if dry_run:
         return plan
     if plan.occupied:

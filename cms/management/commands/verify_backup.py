@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @click.argument("folder", type=click.Path(path_type=Path))
 def verify_backup(app: Flask, *, folder: Path) -> VerifiedBackup:
     """Check a backup's signature and every file in it; opens no dump and changes nothing."""
-    from cms.database.shelf import verify
+    from cms.database.shelf import find_folder, verify
     from cms.database.target import Target
 
-    return verify(Target.of(app.config), folder.resolve())
+    target = Target.of(app.config)
+    return verify(target, find_folder(target, folder))
