@@ -32,7 +32,8 @@ def content_hash(name: str) -> str:
 
 def set_lifetime(response: Response) -> Response:
     """Keep a file for a year if it is what the address says, else ask again each time: a deploy may be half done."""
-    if request.endpoint == "static" and response.status_code in {200, 206, 304}:
+    # OPTIONS is answered for any name, without looking for the file or keeping it inside the folder.
+    if request.endpoint == "static" and request.method != "OPTIONS" and response.status_code in {200, 206, 304}:
         name = (request.view_args or {})["filename"]
         named = request.args.get("v") == content_hash(name)
         response.headers["Cache-Control"] = f"public, max-age={ONE_YEAR_S}, immutable" if named else "public, no-cache"

@@ -72,6 +72,12 @@ def test_a_static_file_under_another_address_is_asked_for_each_time(sqlite_app: 
     assert sqlite_app.test_client().get(address, buffered=True).headers["Cache-Control"] == "public, no-cache"
 
 
+@pytest.mark.parametrize("name", ["none.css", "../headers.py", "../../../../../../../etc/passwd"])
+def test_the_options_of_a_static_address_read_no_file(sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setattr("cms.web.static_files.content_hash", lambda asked: pytest.fail(f"{asked} was read"))
+    assert sqlite_app.test_client().options(f"/static/{name}").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/static/../headers.py", "/static/%2e%2e/headers.py", "/static//etc/passwd"])
 def test_nothing_outside_the_static_folder_is_served(sqlite_app: Flask, path: str):
     assert sqlite_app.test_client().get(path).status_code in {404, 308}
