@@ -159,6 +159,24 @@ def test_a_site_whose_file_was_removed_goes_on_with_the_restored_one(sqlite_targ
     site.dispose()
 
 
+def test_a_file_with_other_pages_can_be_restored_over_nothing_and_over_a_newer_file(sqlite_target):
+    path = Path(sqlite_target.url.database)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA page_size=8192")
+        connection.execute("VACUUM")
+    upgrade(sqlite_target)
+    fill(sqlite_target)
+    before = digests(sqlite_target)
+    folder = take_backup(sqlite_target).folder
+    path.unlink()
+    restore(sqlite_target, folder)
+    assert digests(sqlite_target) == before
+    path.unlink()
+    upgrade(sqlite_target)
+    restore(sqlite_target, folder, replace_it=True)
+    assert digests(sqlite_target) == before
+
+
 def test_settings_that_others_gave_the_database_survive_a_restore(postgres_target, postgres):
     upgrade(postgres_target)
     fill(postgres_target)

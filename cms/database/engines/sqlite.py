@@ -348,12 +348,18 @@ def copy_over(scratch: Path, live: Path, target: Target) -> None:
     """
     try:
         with closing(open_file(scratch)) as source, closing(open_file(live)) as destination:
+            if page_size(source) != page_size(destination):
+                destination.execute("PRAGMA journal_mode=DELETE")  # with a write-ahead log the page size is fixed
             source.backup(destination, pages=-1, progress=give_up_after(TAKE_OVER_S, target))
             destination.execute("PRAGMA journal_mode=WAL")
     except sqlite3.Error as error:
         raise RestoreFailed(
             f"{target.name} could not be replaced", why=str(error), hint="it still holds what it held before"
         ) from error
+
+
+def page_size(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA page_size").fetchone()[0])
 
 
 def give_up_after(seconds: float, target: Target) -> BackupProgress:
