@@ -178,11 +178,12 @@ class PostgreSQL(DatabaseEngine):
     def digest(self, connection: sa.Connection, table: str) -> tuple[int, str]:
         connection.exec_driver_sql("SET LOCAL TimeZone = 'UTC'")
         connection.exec_driver_sql("SET LOCAL extra_float_digits = 3")
+        # A column may be called t; t.* is the whole row all the same.
         # 128 bits, added up as numbers so that the order of rows does not count and memory stays constant.
         query = f"""
-            SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0),
-                   coalesce(sum(hashtextextended(t::text, 7)::numeric), 0)
-            FROM {table} t"""  # noqa: S608 - a name from the catalog, quoted by the server
+            SELECT count(*), coalesce(sum(hashtextextended((t.*)::text, 0)::numeric), 0),
+                   coalesce(sum(hashtextextended((t.*)::text, 7)::numeric), 0)
+            FROM {table.replace("%", "%%")} t"""  # noqa: S608 - a name from the catalog, quoted by the server
         count, low, high = connection.exec_driver_sql(query).one()
         return count, f"{int(low) % (1 << 64):016x}{int(high) % (1 << 64):016x}"
 
