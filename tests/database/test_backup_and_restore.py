@@ -468,6 +468,12 @@ def test_digest_reads_whole_rows_of_tables_with_odd_names(filled):
     assert digests(filled) != before
 
 
+def test_an_address_with_options_can_be_backed_up(postgres_target):
+    upgrade(postgres_target)
+    url = postgres_target.url.update_query_dict({"connect_timeout": "5", "application_name": "blog"})
+    assert take_backup(replace(postgres_target, url=url)).proven
+
+
 def test_digest_tells_any_changed_value_and_not_the_order_of_rows(filled):
     before = digests(filled)
     key = "blogs" if filled.engine_name == "sqlite" else "public.blogs"

@@ -252,9 +252,13 @@ def wait_for_orphans(connection: sa.Connection, target: Target, say: Say) -> Non
 def maintenance(target: Target) -> Iterator[psycopg.Connection]:
     """Connect to the server's own database, in autocommit, for CREATE, RENAME and DROP DATABASE."""
     parameters = target.url.translate_connect_args(username="user", database="dbname") | dict(target.url.query)
-    parameters |= {"dbname": "postgres", "application_name": "cms-tool", "options": UNHURRIED}
-    parameters["client_encoding"] = ENCODING
-    parameters["connect_timeout"] = target.limits.connect_timeout_s
+    parameters |= {
+        "dbname": "postgres",
+        "connect_timeout": target.limits.connect_timeout_s,
+        "application_name": "cms-tool",
+        "client_encoding": ENCODING,
+        "options": UNHURRIED,
+    }
     try:
         connection = psycopg.connect(**parameters, autocommit=True)
     except psycopg.Error as error:
