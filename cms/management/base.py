@@ -192,6 +192,9 @@ def plain(value: object) -> str:
 
 def as_cms_error(error: Exception) -> CmsError | None:
     """Return what the machine did to us (disk, network, server) as a message; None for a bug, which keeps its trace."""
+    import sqlite3  # noqa: PLC0415
+
+    import psycopg  # noqa: PLC0415
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - a help page needs no database
     from sqlalchemy.exc import TimeoutError as PoolTimeout  # noqa: PLC0415
 
@@ -200,6 +203,9 @@ def as_cms_error(error: Exception) -> CmsError | None:
         from cms.database.engines.base import first_line  # noqa: PLC0415
 
         return CmsError("the database failed while the command ran", why=first_line(error), hint=hint)
+    if isinstance(error, (psycopg.Error, sqlite3.Error)):
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        return CmsError("the database failed while the command ran", why=why, hint=hint)
     if isinstance(error, PoolTimeout):
         return CmsError("the database has no connection to spare", hint="try again later; nothing was changed")
     if isinstance(error, OSError):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -38,6 +40,10 @@ def sample(*, number, dry_run, confirm, progress):
         raise ValueError("a bug")
     if number == 7:
         raise PermissionError(13, "denied", "/somewhere")
+    if number == 8:
+        raise sqlite3.DatabaseError("malformed")
+    if number == 9:
+        raise psycopg.OperationalError("the server went away\nmore")
     if not dry_run:
         confirm("lose everything?")
     return Outcome(number, 3 if number == 3 else 0)
@@ -86,6 +92,13 @@ def test_what_the_machine_does_to_us_is_a_message():
     assert done.exit_code == 1
     assert "denied" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", ["8", "9"])
+def test_what_a_driver_says_is_a_message(number):
+    done = run("--number", number)
+    assert done.exit_code == 1
+    assert "why:" in done.stderr
 
 
 def test_a_bug_keeps_its_traceback():
