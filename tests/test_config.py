@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cms.database.target import parse_url
 from cms.errors import ConfigurationError
 from config import Config, load_config
 
@@ -92,3 +93,9 @@ def test_secrets_are_not_in_the_text_of_the_settings():
 def test_any_text_is_accepted_or_refused_with_a_message(name, value):
     with suppress(ConfigurationError):
         load_config({name: value})
+
+
+def test_the_rest_of_a_password_is_not_taken_for_a_host():
+    with pytest.raises(ConfigurationError) as refused:
+        parse_url("postgresql://cms:one@two@db.example.org/cms")
+    assert "two" not in str(refused.value)

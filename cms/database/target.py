@@ -88,6 +88,9 @@ def parse_url(text: str) -> URL:
     """
     try:
         url = make_url(text.replace("postgres://", "postgresql://", 1))
+        if "@" in (url.host or ""):
+            # The rest of a password that was not escaped; messages would show it as the host.
+            raise ValueError  # noqa: TRY301 - the same message as for what make_url refuses
     except (ArgumentError, ValueError):
         raise ConfigurationError(
             "the setting DATABASE_URL cannot be used",
