@@ -91,7 +91,7 @@ def read_sequence(folder: Path) -> int:
     """Return a backup's number without checking its signature; 0 for a manifest that cannot be read."""
     try:
         number = json.loads((folder / MANIFEST_NAME).read_bytes())["sequence"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0
     return number if isinstance(number, int) else 0
 

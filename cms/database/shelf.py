@@ -127,7 +127,7 @@ def describe(folder: Path, key: bytes) -> BackupEntry:
         return BackupEntry(folder.name, folder, 0, "", None, 0, 0, None, None, "", f"{damaged.why}")
     proof = manifest.proof
     return BackupEntry(
-        manifest.id,
+        folder.name,  # not the manifest's: a folder may have been copied or renamed
         folder,
         manifest.sequence,
         manifest.created_at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -299,3 +300,21 @@ def test_check_learns_about_backups(filled, environment):
     filled.backup_dir.chmod(0o700)
     if filled.engine_name == "postgresql":
         assert "backups.E005" in ids(PG_BIN_DIR="/nowhere")
+
+
+def test_a_backup_that_was_copied_and_renamed_is_pruned_under_its_own_name(filled):
+    for _ in range(3):
+        take_backup(filled)
+    first = filled.backup_dir / list_backups(filled).backups[0].id
+    shutil.copytree(first, filled.backup_dir / "copy")
+    first.rename(filled.backup_dir / "renamed")
+    plan = plan_prune(filled, daily=0, weekly=0, monthly=0)
+    assert set(plan.remove) == {"copy", "renamed"}
+    apply_prune(filled, plan)
+    assert len(list_backups(filled).backups) == 2
+
+
+def test_a_manifest_that_is_nested_too_deep_stops_no_backup(filled):
+    (filled.backup_dir / "deep").mkdir(parents=True)
+    (filled.backup_dir / "deep" / MANIFEST_NAME).write_text("[" * 200_000)
+    assert take_backup(filled).proven
