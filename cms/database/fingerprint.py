@@ -29,6 +29,7 @@ from cms.database.target import Target
 
 JOB_TABLES = "huey_"
 SCRATCH_SCHEMA = "cms_fingerprint"
+ODD_WORDS = r"\b(AUTOINCREMENT|COLLATE\s+\w+|ON\s+CONFLICT\s+\w+|DEFERRABLE\s+INITIALLY\s+DEFERRED)"
 NO_PRIVILEGE = "42501"
 READ_ONLY = "25006"
 
@@ -132,6 +133,30 @@ POSTGRESQL_FACTS = {
         FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
         WHERE c.relnamespace = :schema AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid
               AND k.contype IN ('p', 'u', 'x'))""",
+    # What makes a table behave otherwise than it looks is a fact only where it is there.
+    "rules": """
+        SELECT c.relname, 'rule ' || pg_get_ruledef(r.oid)
+        FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+        WHERE c.relnamespace = :schema AND c.relkind IN ('r', 'p') AND r.rulename <> '_RETURN'""",
+    "switched off constraints": """
+        SELECT c.relname, 'constraint ' || k.conname || ' of ' || c.relname || ' is not enforced'
+        FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_constraint k ON k.oid = t.tgconstraint
+        WHERE c.relnamespace = :schema AND t.tgisinternal AND t.tgenabled <> 'O'""",
+    "children": """
+        SELECT c.relname, 'table ' || c.relname || ' has the child ' || i.inhrelid::regclass
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent
+        WHERE c.relnamespace = :schema AND c.relkind IN ('r', 'p')""",
+    "partitioned": """
+        SELECT c.relname, 'table ' || c.relname || ' is partitioned ' || pg_get_partkeydef(c.oid)
+        FROM pg_class c WHERE c.relnamespace = :schema AND c.relkind = 'p'""",
+    "unusable indexes": """
+        SELECT c.relname, 'index ' || i.indexrelid::regclass || ' of ' || c.relname || ' is not usable'
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+        WHERE c.relnamespace = :schema AND NOT (i.indisvalid AND i.indisready AND i.indislive)""",
+    "unreadable": """
+        SELECT c.relname, 'table ' || c.relname || ' may not be read and written by this role'
+        FROM pg_class c WHERE c.relnamespace = :schema AND c.relkind IN ('r', 'p')
+              AND NOT has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE')""",
     "triggers": """
         SELECT c.relname, 'trigger ' || c.relname || ' ' || pg_get_triggerdef(t.oid)
                || CASE t.tgenabled WHEN 'O' THEN '' ELSE ' (not enabled)' END
@@ -151,13 +176,20 @@ POSTGRESQL_FACTS = {
 
 def postgresql_facts(connection: sa.Connection) -> Iterator[tuple[str, str]]:
     """Yield (table, fact) for every object in the current schema; the schema's own name does not count."""
-    oid, name = connection.execute(
-        sa.text("SELECT oid, nspname FROM pg_namespace WHERE nspname = current_schema()")
-    ).one()
+    query = "SELECT oid, nspname FROM pg_namespace WHERE nspname = current_schema()"
+    found = connection.execute(sa.text(query)).one_or_none()
+    if found is None:
+        raise DatabaseUnsupported(
+            "the search_path names no schema that exists",
+            why="so unqualified names of tables mean nothing",
+            hint='look at SHOW search_path; usually it is "$user", public',
+        )
+    oid, name = found
     qualifier = re.compile(rf"\b{re.escape(name)}\.")
     for query in POSTGRESQL_FACTS.values():
         for table, fact in connection.execute(sa.text(query), {"schema": oid}):
-            yield table, " ".join(qualifier.sub("", fact).split())
+            if fact is not None:  # the object went away while the catalog was read
+                yield table, " ".join(qualifier.sub("", fact).split())
 
 
 def sqlite_facts(connection: sa.Connection) -> Iterator[tuple[str, str]]:
@@ -207,7 +239,7 @@ def sqlite_table_facts(connection: sa.Connection, table: str, sql: str) -> Itera
             yield table, f"index {name} on {table} is unique"
     for clause in check_clauses(sql):
         yield table, f"check on {table} {clause}"
-    for word in re.findall(r"\b(AUTOINCREMENT|COLLATE\s+\w+)", sql, re.IGNORECASE):
+    for word in re.findall(ODD_WORDS, sql, re.IGNORECASE):
         yield table, f"table {table} uses {' '.join(word.upper().split())}"
 
 

@@ -11,7 +11,7 @@ from cms.database.backup import BackupResult, apply_backup, plan_backup
 from cms.database.engines import engine_for
 from cms.database.engines.base import Say, connecting
 from cms.database.errors import MigrationFailed
-from cms.database.fingerprint import is_counted
+from cms.database.fingerprint import is_counted, read_fingerprint
 from cms.database.history import Revision, alembic_config, get_head, list_pending, load_scripts, read_current
 from cms.database.target import Target
 from cms.errors import Refused
@@ -71,9 +71,10 @@ def plan_release(target: Target) -> ReleasePlan:
     with connecting(target, engine.open_tool(target)) as connection:
         current = read_current(connection, scripts)
         tables = [name for name in engine.list_tables(connection) if is_counted(name.rpartition(".")[2])]
-    if current is None and tables:
+        ours = [fact for fact in read_fingerprint(connection).facts if fact.startswith("table ")]
+    if current is None and ours:
         raise Refused(
-            f"{target.name} holds {counted(len(tables), 'table')} and no revision",
+            f"{target.name} holds {counted(len(ours), 'table')} and no revision",
             why="it was made without this schema history, or is somebody else's",
             hint="python manage.py stamp-existing-database finds out which revision it is; nothing was changed",
         )
@@ -89,9 +90,8 @@ def apply_release(target: Target, *, proof: bool = True, say: Say) -> ReleaseRes
     """
     began = time.monotonic()
     engine = engine_for(target)
-    plan_release(target)  # refuses before anything is touched, the lock file and SQLite's journal mode included
     with engine.deploy_lock(target, say):
-        plan = plan_release(target)
+        plan = plan_release(target)  # refuses before anything is touched, SQLite's journal mode included
         engine.prepare(target)
         backup = back_up(target, plan, say, proof=proof) if plan.pending else None
         if plan.pending:

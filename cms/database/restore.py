@@ -222,6 +222,13 @@ def choose_target(target: Target, name: str) -> Target:
             why="1 to 63 letters, digits, dots, hyphens and underscores are understood everywhere",
             hint="choose another name; nothing was changed",
         )
+    live = Path(str(target.url.database)).name
+    if target.engine_name == "sqlite" and name.startswith((f"{live}-", f"{live}.")):
+        raise RestoreRefused(
+            f"{name!r} belongs to {live} itself",
+            why="SQLite keeps its write-ahead log, and this CMS its lock, under names that begin so",
+            hint="choose another name; nothing was changed",
+        )
     new = replace(target, url=target.url.set(database=beside(target, name)))
     if not engine_for(new).is_absent(new):
         raise RestoreRefused(f"{new.name} exists already", hint="choose another name; nothing was changed")

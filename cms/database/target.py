@@ -97,6 +97,12 @@ def parse_url(text: str) -> URL:
             why="its value (not shown) is not an address of the form postgresql://user:password@host:port/database",
             hint="write special characters of the password as %40 for @, %2F for /, %3A for :, %25 for %",
         ) from None
+    if url.get_backend_name() == "sqlite" and "?" in text:
+        raise ConfigurationError(
+            "the setting DATABASE_URL cannot be used",
+            why="what follows ? in a SQLite address would be cut off, and another file be made",
+            hint="rename a file whose name has a question mark in it; options are not understood",
+        )
     if url.get_backend_name() == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.database and url.database != ":memory:":

@@ -8,9 +8,11 @@ Source: Django's BaseCommand, for the contract.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
+import os
 import pkgutil
 import signal
 import sys
@@ -84,6 +86,8 @@ def run(operation: Callable[..., Any], given: dict[str, Any]) -> None:  # Any: s
     try:
         with stoppable():
             result = call(operation, given)
+            if result is not None:
+                click.echo(as_text(result, as_json=as_json))
     except (KeyboardInterrupt, Terminated) as stopped:
         click.echo("error: stopped before the end; the database is as it was, or changed as a whole", err=True)
         raise SystemExit(TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED) from None
@@ -99,10 +103,10 @@ def run(operation: Callable[..., Any], given: dict[str, Any]) -> None:  # Any: s
     except Exception as error:
         if not (known := as_cms_error(error)):
             raise
+        if isinstance(error, OSError):
+            forget_output()
         show_error(known, as_json=as_json)
         raise SystemExit(known.exit_code) from None
-    if result is not None:
-        click.echo(as_text(result, as_json=as_json))
     raise SystemExit(getattr(result, "exit_code", 0))
 
 
@@ -217,6 +221,12 @@ def show_error(error: CmsError, *, as_json: bool) -> None:
     click.echo(f"error: {error}", err=True)
     if as_json:
         click.echo(json.dumps({"error": error.what, "why": error.why, "hint": error.hint}, ensure_ascii=False))
+
+
+def forget_output() -> None:
+    """Send what is still waiting to be written nowhere: Python would try again at its end, and fail loudly."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str, exit_code: int) -> NoReturn:

@@ -75,6 +75,11 @@ ON_POSTGRESQL = {
     "CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION f()",
     "enum": "CREATE TYPE mood AS ENUM ('a', 'b')",
     "unlogged": "ALTER TABLE blogs SET UNLOGGED",
+    "foreign key switched off": "ALTER TABLE blogs DISABLE TRIGGER ALL",
+    "rule": "CREATE RULE r AS ON INSERT TO users DO INSTEAD NOTHING",
+    "child table": "CREATE TABLE huey_child () INHERITS (users)",
+    "invalid primary key": "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'users_pkey'::regclass",
+    "index not ready": "UPDATE pg_index SET indisready = false WHERE indexrelid = 'ix_users_role'::regclass",
 }
 ON_SQLITE = {
     "trigger": "CREATE TRIGGER t AFTER INSERT ON users BEGIN SELECT 1; END",
@@ -83,6 +88,8 @@ ON_SQLITE = {
     "default": "ALTER TABLE users DROP COLUMN bio; ALTER TABLE users ADD COLUMN bio VARCHAR(160) DEFAULT 'x'",
     "check": "ALTER TABLE users DROP COLUMN bio; ALTER TABLE users ADD COLUMN bio VARCHAR(160) CHECK (bio <> '')",
     "collation": "ALTER TABLE users DROP COLUMN bio; ALTER TABLE users ADD COLUMN bio VARCHAR(160) COLLATE NOCASE",
+    "conflict clause": "ALTER TABLE blogs DROP COLUMN word_count; "
+    "ALTER TABLE blogs ADD COLUMN word_count INTEGER DEFAULT 0 NOT NULL ON CONFLICT IGNORE",
 }
 
 

@@ -382,6 +382,20 @@ def test_a_pg_dump_that_is_missing_or_too_old_is_refused_before_anything_is_writ
     assert not postgres_target.backup_dir.exists()
 
 
+@pytest.mark.parametrize(
+    "setting", ["DateStyle = 'German, DMY'", "search_path = other, public", "bytea_output = escape"]
+)
+def test_a_database_with_settings_of_its_own_can_be_proven(postgres_target, setting):
+    upgrade(postgres_target)
+    fill(postgres_target)
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql("CREATE SCHEMA other")
+        connection.exec_driver_sql("CREATE TABLE other.things (id INTEGER PRIMARY KEY, day DATE)")
+        connection.exec_driver_sql("INSERT INTO other.things VALUES (1, '2026-11-23')")
+        connection.exec_driver_sql(f"ALTER DATABASE {postgres_target.url.database} SET {setting}")
+    assert take_backup(postgres_target).proven
+
+
 def test_timeouts_that_protect_the_site_do_not_end_a_backup(postgres_target, tmp_path):
     upgrade(postgres_target)
     fill(postgres_target)

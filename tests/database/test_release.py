@@ -51,6 +51,15 @@ def test_pending_revisions_are_applied_after_a_backup_of_the_older_state(target)
     assert count(target, "blogs") == 3
 
 
+def test_tables_in_another_schema_do_not_stop_a_new_site(postgres_target):
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql("CREATE SCHEMA other")
+        connection.exec_driver_sql("CREATE TABLE other.things (id INTEGER)")
+    result = apply_release(postgres_target, say=quiet)
+    assert result.after == get_head(load_scripts(postgres_target))
+    assert result.backup
+
+
 def test_with_nothing_pending_nothing_is_done(target):
     upgrade(target)
     result = apply_release(target, say=quiet)

@@ -165,6 +165,12 @@ def test_a_name_that_a_server_would_change_is_refused(target, name):
         choose_target(target, name)
 
 
+def test_the_names_that_sqlite_keeps_for_itself_are_refused(sqlite_target):
+    for name in ("cms.db-wal", "cms.db-journal", "cms.db.lock"):
+        with pytest.raises(RestoreRefused, match="belongs to"):
+            choose_target(sqlite_target, name)
+
+
 def test_without_a_restore_there_is_nothing_to_undo(filled):
     with pytest.raises(RestoreRefused, match="nothing to bring back"):
         plan_undo(filled)

@@ -172,6 +172,36 @@ def test_flask_db_answers_a_mistake_with_a_message(target, flask):
     assert "s3cr3t" not in unreachable.stderr
 
 
+@pytest.mark.parametrize("url", ["mysql://u:s3cr3t@h/d", "postgresql://u:s3cr3t@h:port/d", "sqlite:///what?.db"])
+def test_a_setting_that_cannot_be_used_is_a_message_in_every_command(url, tmp_path):
+    for arguments in (("manage.py", "db", "current"), ("manage.py", "check"), ("-m", "flask", "db", "current")):
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env={"PATH": os.environ["PATH"], "DATABASE_URL": url, "BACKUP_DIR": str(tmp_path)},
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode in {1, 4}
+        assert "DATABASE_URL cannot be used" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "s3cr3t" not in done.stderr
+
+
+def test_a_result_that_cannot_be_written_is_a_message(sqlite_target, environment_of_sqlite):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "showmigrations"],
+            env=environment_of_sqlite, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def environment_of_sqlite(sqlite_target):
+    return {"PATH": os.environ["PATH"], "DATABASE_URL": sqlite_target.url.render_as_string()}
+
+
 def test_sql_that_depends_on_the_live_table_is_refused_for_sqlite(sqlite_url, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "flask", "db", "upgrade", "--sql"],

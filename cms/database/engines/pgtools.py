@@ -95,7 +95,13 @@ def dump_database(target: Target, server_major: int, snapshot: str, path: Path) 
     makes a larger file. The pipe also ends a pg_dump whose parent was killed. Raises ToolMissing, BackupFailed.
     """
     tool = find_tool("pg_dump", target, server_major)
-    arguments = ["--format=custom", "--compress=0", f"--snapshot={snapshot}", f"--dbname={conninfo(target)}"]
+    arguments = [
+        "--format=custom",
+        "--compress=0",
+        "--lock-wait-timeout=60s",
+        f"--snapshot={snapshot}",
+        f"--dbname={conninfo(target)}",
+    ]
     command = [tool.path, *arguments]
     unread = BackupFailed(f"pg_dump could not read {target.name}", hint="the database was not touched")
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=ZSTD_THREADS, write_checksum=True)

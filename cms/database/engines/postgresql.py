@@ -31,10 +31,20 @@ MIGRATING = "cms-migrate"
 # transaction as long as pg_dump runs, and the lock's as long as the whole upgrade.
 UNHURRIED = (
     "-c client_connection_check_interval=500 -c statement_timeout=0 "
-    "-c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
+    "-c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0 -c lock_timeout=60s"
 )
 # A server that was set up without a locale answers in SQL_ASCII, which psycopg reads as bytes and not as text.
 ENCODING = "utf8"
+# How values become text: a database may have settings of its own, and its copy has not.
+AS_TEXT = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "3",
+    "lc_monetary": "C",
+    "xmlbinary": "base64",
+}
 SCRATCH = "cms_restore_"
 SCRATCH_LOCK = 0x636D7332
 
@@ -129,6 +139,8 @@ class PostgreSQL(DatabaseEngine):
             create_like(connection, target, scratch)
             try:
                 restore_database(scratch, connection.info.server_version // 10_000, dump)
+                # Which schema unqualified names mean is part of what is compared.
+                copy_settings(connection, target, scratch, only={"search_path"})
                 yield scratch
             finally:
                 drop(connection, str(scratch.url.database))
@@ -176,8 +188,8 @@ class PostgreSQL(DatabaseEngine):
         return list(connection.exec_driver_sql(query).scalars())
 
     def digest(self, connection: sa.Connection, table: str) -> tuple[int, str]:
-        connection.exec_driver_sql("SET LOCAL TimeZone = 'UTC'")
-        connection.exec_driver_sql("SET LOCAL extra_float_digits = 3")
+        for name, value in AS_TEXT.items():
+            connection.exec_driver_sql(f"SET LOCAL {name} = '{value}'")
         # A column may be called t; t.* is the whole row all the same.
         # 128 bits, added up as numbers so that the order of rows does not count and memory stays constant.
         query = f"""
@@ -335,13 +347,17 @@ def copy_grants(connection: psycopg.Connection, target: Target, scratch: Target)
         connection.execute(statement.format(sql.SQL(privilege), name_of(scratch), whom))
 
 
-def copy_settings(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
+def copy_settings(
+    connection: psycopg.Connection, target: Target, scratch: Target, *, only: set[str] | None = None
+) -> None:
     """Give the copy what ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET said about the target."""
     query = """
         SELECT CASE setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(setrole) END, unnest(setconfig)
         FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = %s"""
     for role, setting in connection.execute(query, [target.url.database]).fetchall():
         name, _, value = setting.partition("=")
+        if only and name not in only:
+            continue
         connection.execute("SELECT set_config(%s, %s, false)", [name, value])
         whose = sql.SQL("ROLE {} IN ").format(sql.Identifier(role)) if role else sql.SQL("")
         # FROM CURRENT keeps lists such as search_path as they are; quoting the text would make one name of them.

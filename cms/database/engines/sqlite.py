@@ -333,12 +333,18 @@ def load(dump: Path, scratch: Path) -> None:
 
 
 def keep_copy(live: Path, former: Path) -> None:
-    """Copy the live file to a name beside it, synced. Raises RestoreFailed."""
-    open_private(former).close()
-    load(live, former)
-    with closing(open_file(former)) as copy:
-        copy.execute("PRAGMA journal_mode=DELETE")  # one file, no sidecars
-    sync(former)
+    """Copy the live file to a name beside it, which it gets when it is whole and synced. Raises RestoreFailed."""
+    part = former.with_name(f"{scratch_prefix(live)}{secrets.token_hex(8)}")
+    try:
+        open_private(part).close()
+        load(live, part)
+        with closing(open_file(part)) as copy:
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, no sidecars
+        sync(part)
+        part.rename(former)
+        sync(former.parent)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def copy_over(scratch: Path, live: Path, target: Target) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from cms.management.base import build_site
+from cms.errors import CmsError
+from cms.management.base import build_site, show_error
 
 
 class FlaskDb(click.Command):
@@ -15,7 +16,12 @@ class FlaskDb(click.Command):
     def invoke(self, ctx: click.Context) -> Any:  # Any: whatever the inner command returns
         from flask.cli import FlaskGroup
 
-        return FlaskGroup(create_app=build_site).main(
+        try:
+            site = build_site()
+        except CmsError as error:
+            show_error(error, as_json=False)
+            raise SystemExit(error.exit_code) from None
+        return FlaskGroup(create_app=lambda: site).main(
             args=["db", *ctx.params["arguments"]], prog_name="manage.py", standalone_mode=True
         )
 
