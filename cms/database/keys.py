@@ -33,7 +33,8 @@ def has_key(target: Target) -> bool:
 def load_or_make_key(target: Target, *, is_first: bool, say: Callable[[str], None]) -> bytes:
     """Return the key; the first backup of a site that was given none makes one (0600).
 
-    Raises BackupFailed if the key of earlier backups is gone: a new one would make all of those untrusted. OSError.
+    Raises BackupFailed if it cannot be written, or if the key of earlier backups is gone: a new one would make all of
+    those untrusted.
     """
     if not has_key(target):
         if not is_first:
@@ -43,9 +44,20 @@ def load_or_make_key(target: Target, *, is_first: bool, say: Callable[[str], Non
                 hint="bring it back or set BACKUP_KEY_FILE to it; if it is lost, move the earlier backups to another "
                 "folder, and the next backup makes a new key. Nothing was written",
             )
-        make_key(target.backup_key_file)
+        try_to_make_key(target.backup_key_file)
         say(f"made the key {target.backup_key_file}: copy it to another place, without it no backup can be verified")
     return load_key(target)
+
+
+def try_to_make_key(path: Path) -> None:
+    try:
+        make_key(path)
+    except OSError as error:
+        raise BackupFailed(
+            "no key could be made to sign the backup with",
+            why=f"{error.filename or path}: {error.strerror}",
+            hint="set BACKUP_KEY or BACKUP_KEY_FILE (openssl rand -hex 32 makes one); nothing was written",
+        ) from error
 
 
 def make_key(path: Path) -> None:

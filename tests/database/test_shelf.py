@@ -272,6 +272,15 @@ def test_a_site_without_a_key_makes_one_that_only_it_can_read(filled, tmp_path):
     assert not keyless.backup_key_file.exists()
 
 
+def test_a_key_that_cannot_be_written_is_told_with_the_setting_that_helps(filled, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    keyless = replace(filled, backup_key=None, backup_key_file=tmp_path / "file" / "backup_key")
+    with pytest.raises(BackupFailed, match="no key could be made") as failed:
+        take_backup(keyless, proof=False)
+    assert "BACKUP_KEY" in str(failed.value.hint)
+    assert list(filled.backup_dir.iterdir()) == []
+
+
 def test_too_little_room_is_said_before_anything_is_written(filled, monkeypatch):
     import shutil
 

@@ -28,6 +28,7 @@ def settings_of_site(folder: Path, **settings: str) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{folder}/cms.db",
         "WEB_BIND": "127.0.0.1:0",
         "WEB_WORKERS": "1",
+        "BACKUP_KEY": "k" * 40,  # without it one is made in the code's folder, which may belong to somebody else
         **{name: str(value) for name, value in folders.items()},
         **settings,
     }
