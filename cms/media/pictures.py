@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
@@ -90,17 +91,23 @@ def verify(data: bytes, kind: Format) -> Picture:
     from PIL import Image  # noqa: PLC0415
 
     try:
-        with Image.open(BytesIO(data), formats=[kind.name]) as image:
-            width, height = image.size
-            refuse_bomb(image)
-            image.verify()
+        # Pillow only warns of what is up to twice its own limit, which is above ours.
+        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+            width, height = verified_size(Image.open(BytesIO(data), formats=[kind.name]))
     except PictureRefused:
         raise
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureRefused("the picture has too many pixels", why=first_line(error), hint=HINT) from error
     except DAMAGED as error:
         raise PictureRefused(f"the {kind.name} picture is damaged", why=first_line(error), hint=HINT) from error
     return Picture(kind, width, height)
+
+
+def verified_size(image: Image) -> tuple[int, int]:
+    with image:
+        refuse_bomb(image)
+        image.verify()
+        return image.size
 
 
 def refuse_bomb(image: Image) -> None:

@@ -135,3 +135,10 @@ def test_a_link_under_a_right_name_is_not_followed(tmp_path: Path) -> None:
     name = "ab/" + "0" * 62 + ".png"
     (tmp_path / name).symlink_to("/etc/passwd")
     assert find_picture(tmp_path, name) is None
+
+
+def test_a_size_of_which_pillow_only_warns_is_refused() -> None:
+    data = bytearray(picture(KINDS["gif"]))
+    data[6:10] = struct.pack("<HH", 9_500, 9_500)  # 90 megapixels: over Pillow's limit, under twice its limit
+    with pytest.raises(PictureRefused, match="too many pixels"):
+        inspect_picture(bytes(data))

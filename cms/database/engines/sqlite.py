@@ -92,9 +92,8 @@ class SQLite(DatabaseEngine):
     @contextmanager
     def deploy_lock(self, target: Target, say: Say) -> Iterator[None]:
         path = database_path(target)
-        new_folder(path.parent)
-        lock = path.with_name(f"{path.name}.lock")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        refuse_odd_file(path)
+        descriptor = open_lock(path)
         try:
             wait_for_flock(descriptor, target, say)
             yield
@@ -228,6 +227,20 @@ def begin_for_real(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
     if options.get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'IMMEDIATE')}")
+
+
+def open_lock(path: Path) -> int:
+    """Open the lock file beside the database. Raises DatabaseUnreachable where no file can be made."""
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        new_folder(path.parent)
+        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DatabaseUnreachable(
+            f"{path} cannot be locked",
+            why=f"{error.filename or lock}: {error.strerror}",
+            hint="its folder must be writable for this user; nothing was changed",
+        ) from error
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:
