@@ -28,7 +28,7 @@ def list_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield (name below the folder, path) of every file, sorted; links and hidden (partial) files are left out."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and not path.is_symlink() and not any(part.startswith(".") for part in path.parts[-2:]):
+        if path.is_file() and not path.is_symlink() and not any(part.startswith(".") for part in Path(name).parts):
             yield name, path
 
 

@@ -187,11 +187,11 @@ def newest_of_each(
 def apply_prune(target: Target, plan: PrunePlan) -> PruneResult:
     """Remove the backups that the plan names. A removed one loses its name first, so none is ever half there."""
     for name in plan.remove:
-        with locked(target.backup_dir):
-            doomed = target.backup_dir / f"{PARTIAL}removed-{name}"
-            (target.backup_dir / name).rename(doomed)
+        folder, doomed = target.backup_dir / name, target.backup_dir / f"{PARTIAL}removed-{name}"
+        with locked(folder):  # a backup that begins now takes it for one in progress, and leaves it to us
+            folder.rename(doomed)
             sync(target.backup_dir)
-        shutil.rmtree(doomed)
+            shutil.rmtree(doomed)
     return PruneResult(plan.folder, plan.remove, plan.keep)
 
 

@@ -129,6 +129,16 @@ def test_media_are_in_the_backup_linked_to_the_last_one_and_come_back(filled):
     assert picture.read_bytes() == b"a picture"
 
 
+def test_media_are_backed_up_from_a_hidden_folder_too(sqlite_target):
+    upgrade(sqlite_target)
+    hidden = replace(sqlite_target, media_dir=sqlite_target.media_dir.with_name(".media"))
+    hidden.media_dir.mkdir()
+    (hidden.media_dir / "picture.png").write_bytes(b"a picture")
+    (hidden.media_dir / ".half-written").write_bytes(b"half")
+    folder = take_backup(hidden, proof=False).folder
+    assert [path.name for path in (folder / "media").iterdir()] == ["picture.png"]
+
+
 def test_an_undo_brings_back_what_a_restore_replaced_and_can_be_undone(filled):
     folder, before = take_backup(filled, proof=False).folder, digests(filled)
     with connected(filled) as connection:
