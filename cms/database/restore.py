@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cms.database.contents import read_revision
 from cms.database.engines import engine_for
 from cms.database.engines.base import Say, connecting, kept_prefix
-from cms.database.errors import DatabaseUnreachable, RestoreRefused
+from cms.database.errors import DatabaseUnreachable, RestoreFailed, RestoreRefused
+from cms.database.fingerprint import read_fingerprint
 from cms.database.history import is_known, load_scripts
 from cms.database.keys import load_key
 from cms.database.manifest import Manifest, verify_backup
@@ -49,7 +51,7 @@ class RestorePlan:
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What the database holds now, every table compared with the manifest. kept: where the former database is."""
+    """What took over, every table compared with the manifest before. kept: where the former database is."""
 
     backup: str
     database: str
@@ -135,12 +137,28 @@ def apply_restore(target: Target, plan: RestorePlan, *, say: Say) -> RestoreResu
             media = restore_media(plan.folder, manifest.media, target.media_dir)
         say("putting it in place")
         kept = engine.take_over(target, scratch, new_kept_name(target))
-    compare(target, manifest.contents)
+    confirm(target, manifest, kept)
     if kept and not plan.occupied:
         engine.discard(target, kept)
         kept = None
     duration_ms = round((time.monotonic() - began) * 1000)
     return RestoreResult(manifest.id, target.name, plan.tables, plan.rows, media, kept, duration_ms)
+
+
+def confirm(target: Target, manifest: Manifest, kept: str | None) -> None:
+    """Raise RestoreFailed unless the database itself has the backup's revision and schema now.
+
+    Its rows were compared in the scratch copy that has taken over; here the site may already be writing them.
+    """
+    with connecting(target, engine_for(target).open_tool(target)) as connection:
+        found = read_revision(connection), read_fingerprint(connection).hash
+    if found != (manifest.contents.revision, manifest.contents.fingerprint):
+        raise RestoreFailed(
+            f"{target.name} does not hold backup {manifest.id} after the restore",
+            why="its revision or schema is not the backup's; perhaps another run changed it right after",
+            hint="look at `python manage.py showmigrations`"
+            + (f"; what was there before is kept as {kept}" if kept else ""),
+        )
 
 
 def new_kept_name(target: Target) -> str:

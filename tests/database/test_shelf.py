@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError
 
 from cms.database.backup import apply_backup, plan_backup
 from cms.database.engines import engine_for
@@ -179,6 +182,30 @@ def test_the_names_that_sqlite_keeps_for_itself_are_refused(sqlite_target):
     for name in ("cms.db-wal", "cms.db-journal", "cms.db.lock"):
         with pytest.raises(RestoreRefused, match="belongs to"):
             choose_target(sqlite_target, name)
+
+
+def test_a_restore_succeeds_while_others_keep_writing(filled):
+    folder = take_backup(filled, proof=False).folder
+    stop = threading.Event()
+    writer = threading.Thread(target=keep_writing, args=(filled, stop))
+    writer.start()
+    try:
+        for _ in range(3):
+            result = apply_restore(filled, plan_restore(filled, folder, replacing=True), say=quiet)
+            assert result.kept
+    finally:
+        stop.set()
+        writer.join()
+    assert count(filled, "blogs") == 3
+
+
+def keep_writing(target, stop):
+    """Count views as a site would, and connect again whenever the restore has ended the session."""
+    while not stop.is_set():
+        with suppress(DBAPIError), engine_for(target).open_tool(target).connect() as connection:
+            while not stop.is_set():
+                connection.exec_driver_sql("UPDATE blogs SET view_count = view_count + 1")
+                connection.commit()
 
 
 def test_without_a_restore_there_is_nothing_to_undo(filled):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,11 @@ UNHURRIED = (
 )
 # A server that was set up without a locale answers in SQL_ASCII, which psycopg reads as bytes and not as text.
 ENCODING = "utf8"
+# One session that the role may not end, a superuser's for example, would end the whole statement: those are left out.
+END_SESSIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity a, pg_roles me, pg_roles them
+    WHERE datname = %s AND me.rolname = current_user AND them.oid = usesysid AND (me.rolsuper OR NOT them.rolsuper AND (
+          pg_has_role(me.oid, them.oid, 'USAGE') OR pg_has_role(me.oid, 'pg_signal_backend', 'USAGE')))"""
 # How values become text: a database may have settings of its own, and its copy has not.
 AS_TEXT = {
     "TimeZone": "UTC",
@@ -374,14 +380,14 @@ def exists(connection: psycopg.Connection, target: Target) -> bool:
 def swap(connection: psycopg.Connection, target: Target, scratch: Target, kept: str) -> None:
     """Rename both databases in one transaction, so that one of them always answers under the live name.
 
-    Sessions are ended first; one that comes in between makes the rename fail, and we try again.
-    Raises DatabaseBusy.
+    The rename takes the database's lock, so that new sessions wait, and then gives those that are there five seconds to
+    leave; they are ended meanwhile from a second connection. Ended before, they would be back before the lock is had.
+    Raises DatabaseBusy, RestoreRefused.
     """
     deadline = time.monotonic() + SWAP_S
     while True:
-        end_sessions(connection, target)
         try:
-            with connection.transaction():
+            with ending_sessions(target), connection.transaction():
                 connection.execute(rename(target, kept))
                 connection.execute(rename(scratch, str(target.url.database)))
         except psycopg.errors.InsufficientPrivilege as error:
@@ -390,14 +396,37 @@ def swap(connection: psycopg.Connection, target: Target, scratch: Target, kept: 
             if time.monotonic() > deadline:
                 raise DatabaseBusy(
                     f"{target.name} could not be swapped for the restored copy",
-                    why=f"other sessions kept coming for {SWAP_S} s",
-                    hint="stop the site and try again; it still holds what it held before",
+                    why=describe_sessions(connection, target),
+                    hint="end them and try again; the database still holds what it held before",
                 ) from error
         else:
             return
 
 
-def end_sessions(connection: psycopg.Connection, target: Target) -> None:
-    connection.execute(
-        "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = %s", [target.url.database]
-    )
+@contextmanager
+def ending_sessions(target: Target) -> Iterator[None]:
+    """End every session of the target that this role may end, again and again until the block ends."""
+    done = threading.Event()
+    with maintenance(target) as connection:
+        thread = threading.Thread(target=end_sessions, args=(connection, target, done))
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def end_sessions(connection: psycopg.Connection, target: Target, done: threading.Event) -> None:
+    while True:
+        connection.execute(END_SESSIONS, [target.url.database])
+        if done.wait(0.02):
+            return
+
+
+def describe_sessions(connection: psycopg.Connection, target: Target) -> str:
+    """Return who is connected to the target, for a message."""
+    query = "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = %s ORDER BY backend_start"
+    found = connection.execute(query, [target.url.database]).fetchall()
+    shown = ", ".join(f"process {pid} of {user} ({name or 'unnamed'})" for pid, user, name in found[:5])
+    return f"{len(found)} sessions would not end: {shown}"
