@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cms.database.engines.postgresql import DEPLOY_LOCK
+from cms.database.engines.pglock import DEPLOY_LOCK
 from tests.deploy.programs import ROOT, has_processes, run, running, settings_of_site, wait_until
 from tests.postgres import PostgresServer
 

@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-import random
 import secrets
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-import psycopg
 import sqlalchemy as sa
-from psycopg import sql
 
 from cms.database.engines.base import DatabaseEngine, Dump, Say, Server, Snapshot, connecting, kept_prefix
+from cms.database.engines.pgdatabases import (
+    ENCODING,
+    SCRATCH,
+    SCRATCH_LOCK,
+    UNHURRIED,
+    copy_grants,
+    copy_settings,
+    create_like,
+    drop,
+    drop_dead_scratches,
+    exists,
+    maintenance,
+    rename,
+    swap,
+)
+from cms.database.engines.pglock import MIGRATING, refuse_pooler, wait_for_lock, wait_for_orphans
 from cms.database.engines.pgtools import become_psql, dump_database, find_tool, restore_database
-from cms.database.errors import DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported, RestoreRefused
+from cms.database.errors import DatabaseUnsupported
 from cms.database.target import Target
 
 OLDEST_MAJOR = 15
-# Any number does, as long as nothing else in the same database takes it: the letters "cms" and a 1.
-DEPLOY_LOCK = 0x636D7331
-POLL_S = 0.2
-ORPHAN_WAIT_S = 30
-SWAP_S = 30
-MIGRATING = "cms-migrate"
-# What a site sets to protect itself from its pages must not end a backup: the snapshot's connection is idle in its
-# transaction as long as pg_dump runs, and the lock's as long as the whole upgrade.
-UNHURRIED = (
-    "-c client_connection_check_interval=500 -c statement_timeout=0 "
-    "-c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0 -c lock_timeout=60s"
-)
-# A server that was set up without a locale answers in SQL_ASCII, which psycopg reads as bytes and not as text.
-ENCODING = "utf8"
-# One session that the role may not end, a superuser's for example, would end the whole statement: those are left out.
-END_SESSIONS = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity a, pg_roles me, pg_roles them
-    WHERE datname = %s AND me.rolname = current_user AND them.oid = usesysid AND (me.rolsuper OR NOT them.rolsuper AND (
-          pg_has_role(me.oid, them.oid, 'USAGE') OR pg_has_role(me.oid, 'pg_signal_backend', 'USAGE')))"""
 # How values become text: a database may have settings of its own, and its copy has not.
 AS_TEXT = {
     "TimeZone": "UTC",
@@ -51,8 +43,6 @@ AS_TEXT = {
     "lc_monetary": "C",
     "xmlbinary": "base64",
 }
-SCRATCH = "cms_restore_"
-SCRATCH_LOCK = 0x636D7332
 
 
 class PostgreSQL(DatabaseEngine):
@@ -204,229 +194,3 @@ class PostgreSQL(DatabaseEngine):
             FROM {table.replace("%", "%%")} t"""  # noqa: S608 - a name from the catalog, quoted by the server
         count, low, high = connection.exec_driver_sql(query).one()
         return count, f"{int(low) % (1 << 64):016x}{int(high) % (1 << 64):016x}"
-
-
-def wait_for_lock(connection: sa.Connection, target: Target, say: Say) -> None:
-    """Poll for the advisory lock until ``deploy_wait_s`` is over. Raises DatabaseBusy that names the holder."""
-    deadline = time.monotonic() + target.limits.deploy_wait_s
-    told = False
-    while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({DEPLOY_LOCK})").scalar_one():
-        if time.monotonic() >= deadline:
-            raise DatabaseBusy(
-                f"another run works on {target.name}",
-                why=f"{describe_holder(connection)} has held the deploy lock for the "
-                f"{target.limits.deploy_wait_s} s that we waited",
-                hint="try again later; nothing was changed",
-            )
-        if not told:
-            say(f"waiting for another run that works on {target.name} ({describe_holder(connection)})")
-            told = True
-        time.sleep(POLL_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-
-
-def describe_holder(connection: sa.Connection) -> str:
-    """Return process id and application of whoever holds the deploy lock."""
-    query = f"""
-        SELECT 'process ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), 'unnamed') || ')'
-        FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-        WHERE l.locktype = 'advisory' AND l.granted AND l.objid = {DEPLOY_LOCK}
-          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""  # noqa: S608 - a constant
-    return connection.exec_driver_sql(query).scalar() or "a run that has just ended"
-
-
-def refuse_pooler(connection: sa.Connection, target: Target) -> None:
-    """Raise DatabaseUnsupported if our session does not hold the lock that it just took."""
-    query = f"""SELECT count(*) FROM pg_locks
-        WHERE locktype = 'advisory' AND granted AND objid = {DEPLOY_LOCK} AND pid = pg_backend_pid()"""  # noqa: S608
-    if not connection.exec_driver_sql(query).scalar_one():
-        raise DatabaseUnsupported(
-            f"the address of {target.name} leads through a transaction pooler",
-            why="the deploy lock was taken in one session of the server and the next statement ran in another",
-            hint="give the server's direct port in DATABASE_URL for this command; nothing was changed",
-        )
-
-
-def wait_for_orphans(connection: sa.Connection, target: Target, say: Say) -> None:
-    """Wait for sessions of a run that was killed: the server may still work for it. Raises DatabaseBusy."""
-    query = f"""SELECT pid FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name = '{MIGRATING}'"""  # noqa: S608 - a constant
-    began = time.monotonic()
-    told = False
-    while pid := connection.exec_driver_sql(query).scalar():
-        waited_s = time.monotonic() - began
-        if waited_s >= ORPHAN_WAIT_S:
-            raise DatabaseBusy(
-                f"a migration that lost its client still runs on {target.name}",
-                why=f"server process {pid} has not ended within {ORPHAN_WAIT_S} s",
-                hint=f"look at it in pg_stat_activity; SELECT pg_terminate_backend({pid}) ends it",
-            )
-        if waited_s > 1 and not told:
-            say(f"waiting for server process {pid} of a run that was killed")
-            told = True
-        time.sleep(POLL_S / 4)
-
-
-@contextmanager
-def maintenance(target: Target) -> Iterator[psycopg.Connection]:
-    """Connect to the server's own database, in autocommit, for CREATE, RENAME and DROP DATABASE."""
-    parameters = target.url.translate_connect_args(username="user", database="dbname") | dict(target.url.query)
-    parameters |= {
-        "dbname": "postgres",
-        "connect_timeout": target.limits.connect_timeout_s,
-        "application_name": "cms-tool",
-        "client_encoding": ENCODING,
-        "options": UNHURRIED,
-    }
-    try:
-        connection = psycopg.connect(**parameters, autocommit=True)
-    except psycopg.Error as error:
-        raise DatabaseUnreachable(
-            f"the server of {target.name} cannot be reached",
-            why=str(error).splitlines()[0],
-            hint="a restore needs to connect to the database `postgres` too; nothing was changed",
-        ) from error
-    with connection:
-        yield connection
-
-
-def name_of(target: Target) -> sql.Identifier:
-    return sql.Identifier(str(target.url.database))
-
-
-def rename(target: Target, name: str) -> sql.Composed:
-    return sql.SQL("ALTER DATABASE {} RENAME TO {}").format(name_of(target), sql.Identifier(name))
-
-
-def drop(connection: psycopg.Connection, name: str) -> None:
-    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def drop_dead_scratches(connection: psycopg.Connection) -> None:
-    """Drop our scratch databases that no living run holds the lock of."""
-    query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND pg_get_userbyid(datdba) = current_user"
-    for (name,) in connection.execute(query, [SCRATCH]).fetchall():
-        arguments = [SCRATCH_LOCK, name]
-        row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", arguments).fetchone()
-        if row and row[0]:
-            drop(connection, name)
-            connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", arguments)
-
-
-def create_like(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
-    """Create an empty database with the target's owner, encoding and collation. Raises RestoreRefused."""
-    row = connection.execute(
-        "SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype "
-        "FROM pg_database WHERE datname = %s",
-        [target.url.database],
-    ).fetchone()
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(name_of(scratch))
-    if row:
-        statement += sql.SQL(" OWNER {} ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
-            sql.Identifier(row[0]), *(sql.Literal(value) for value in row[1:])
-        )
-    try:
-        connection.execute(statement)
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise may_not_create(target) from error
-
-
-def may_not_create(target: Target) -> RestoreRefused:
-    return RestoreRefused(
-        f"the role {target.url.username} may not create or rename databases",
-        why="a backup is restored into a new database, checked there, and takes over by its name",
-        hint=f"as a superuser: ALTER ROLE {target.url.username} CREATEDB; nothing was changed",
-    )
-
-
-def copy_grants(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
-    """Give the copy the privileges that the target's owner granted: they belong to a database, not to its dump."""
-    query = """
-        SELECT CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, privilege_type, is_grantable
-        FROM pg_database, aclexplode(datacl) WHERE datname = %s"""
-    granted = connection.execute(query, [target.url.database]).fetchall()
-    if not granted:
-        return
-    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name_of(scratch)))
-    for grantee, privilege, grantable in granted:
-        statement = sql.SQL("GRANT {} ON DATABASE {} TO {}" + (" WITH GRANT OPTION" if grantable else ""))
-        whom = sql.Identifier(grantee) if grantee else sql.SQL("PUBLIC")
-        connection.execute(statement.format(sql.SQL(privilege), name_of(scratch), whom))
-
-
-def copy_settings(
-    connection: psycopg.Connection, target: Target, scratch: Target, *, only: set[str] | None = None
-) -> None:
-    """Give the copy what ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET said about the target."""
-    query = """
-        SELECT CASE setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(setrole) END, unnest(setconfig)
-        FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = %s"""
-    for role, setting in connection.execute(query, [target.url.database]).fetchall():
-        name, _, value = setting.partition("=")
-        if only and name not in only:
-            continue
-        connection.execute("SELECT set_config(%s, %s, false)", [name, value])
-        whose = sql.SQL("ROLE {} IN ").format(sql.Identifier(role)) if role else sql.SQL("")
-        # FROM CURRENT keeps lists such as search_path as they are; quoting the text would make one name of them.
-        statement = sql.SQL("ALTER {}DATABASE {} SET {} FROM CURRENT")
-        connection.execute(statement.format(whose, name_of(scratch), sql.Identifier(*name.split("."))))
-        connection.execute(sql.SQL("RESET {}").format(sql.Identifier(*name.split("."))))
-
-
-def exists(connection: psycopg.Connection, target: Target) -> bool:
-    query = "SELECT 1 FROM pg_database WHERE datname = %s"
-    return connection.execute(query, [target.url.database]).fetchone() is not None
-
-
-def swap(connection: psycopg.Connection, target: Target, scratch: Target, kept: str) -> None:
-    """Rename both databases in one transaction, so that one of them always answers under the live name.
-
-    The rename takes the database's lock, so that new sessions wait, and then gives those that are there five seconds to
-    leave; they are ended meanwhile from a second connection. Ended before, they would be back before the lock is had.
-    Raises DatabaseBusy, RestoreRefused.
-    """
-    deadline = time.monotonic() + SWAP_S
-    while True:
-        try:
-            with ending_sessions(target), connection.transaction():
-                connection.execute(rename(target, kept))
-                connection.execute(rename(scratch, str(target.url.database)))
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise may_not_create(target) from error
-        except psycopg.errors.ObjectInUse as error:
-            if time.monotonic() > deadline:
-                raise DatabaseBusy(
-                    f"{target.name} could not be swapped for the restored copy",
-                    why=describe_sessions(connection, target),
-                    hint="end them and try again; the database still holds what it held before",
-                ) from error
-        else:
-            return
-
-
-@contextmanager
-def ending_sessions(target: Target) -> Iterator[None]:
-    """End every session of the target that this role may end, again and again until the block ends."""
-    done = threading.Event()
-    with maintenance(target) as connection:
-        thread = threading.Thread(target=end_sessions, args=(connection, target, done))
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-
-
-def end_sessions(connection: psycopg.Connection, target: Target, done: threading.Event) -> None:
-    while True:
-        connection.execute(END_SESSIONS, [target.url.database])
-        if done.wait(0.02):
-            return
-
-
-def describe_sessions(connection: psycopg.Connection, target: Target) -> str:
-    """Return who is connected to the target, for a message."""
-    query = "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = %s ORDER BY backend_start"
-    found = connection.execute(query, [target.url.database]).fetchall()
-    shown = ", ".join(f"process {pid} of {user} ({name or 'unnamed'})" for pid, user, name in found[:5])
-    return f"{len(found)} sessions would not end: {shown}"

@@ -1,0 +1,197 @@
+"""Databases beside each other on one server: making, renaming, swapping and dropping them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from cms.database.errors import DatabaseBusy, DatabaseUnreachable, RestoreRefused
+from cms.database.target import Target
+
+SWAP_S = 30
+# What a site sets to protect itself from its pages must not end a backup: the snapshot's connection is idle in its
+# transaction as long as pg_dump runs, and the lock's as long as the whole upgrade.
+UNHURRIED = (
+    "-c client_connection_check_interval=500 -c statement_timeout=0 "
+    "-c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0 -c lock_timeout=60s"
+)
+# A server that was set up without a locale answers in SQL_ASCII, which psycopg reads as bytes and not as text.
+ENCODING = "utf8"
+# One session that the role may not end, a superuser's for example, would end the whole statement: those are left out.
+END_SESSIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity a, pg_roles me, pg_roles them
+    WHERE datname = %s AND me.rolname = current_user AND them.oid = usesysid AND (me.rolsuper OR NOT them.rolsuper AND (
+          pg_has_role(me.oid, them.oid, 'USAGE') OR pg_has_role(me.oid, 'pg_signal_backend', 'USAGE')))"""
+SCRATCH = "cms_restore_"
+SCRATCH_LOCK = 0x636D7332
+
+
+@contextmanager
+def maintenance(target: Target) -> Iterator[psycopg.Connection]:
+    """Connect to the server's own database, in autocommit, for CREATE, RENAME and DROP DATABASE."""
+    parameters = target.url.translate_connect_args(username="user", database="dbname") | dict(target.url.query)
+    parameters |= {
+        "dbname": "postgres",
+        "connect_timeout": target.limits.connect_timeout_s,
+        "application_name": "cms-tool",
+        "client_encoding": ENCODING,
+        "options": UNHURRIED,
+    }
+    try:
+        connection = psycopg.connect(**parameters, autocommit=True)
+    except psycopg.Error as error:
+        raise DatabaseUnreachable(
+            f"the server of {target.name} cannot be reached",
+            why=str(error).splitlines()[0],
+            hint="a restore needs to connect to the database `postgres` too; nothing was changed",
+        ) from error
+    with connection:
+        yield connection
+
+
+def name_of(target: Target) -> sql.Identifier:
+    return sql.Identifier(str(target.url.database))
+
+
+def rename(target: Target, name: str) -> sql.Composed:
+    return sql.SQL("ALTER DATABASE {} RENAME TO {}").format(name_of(target), sql.Identifier(name))
+
+
+def drop(connection: psycopg.Connection, name: str) -> None:
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def drop_dead_scratches(connection: psycopg.Connection) -> None:
+    """Drop our scratch databases that no living run holds the lock of."""
+    query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND pg_get_userbyid(datdba) = current_user"
+    for (name,) in connection.execute(query, [SCRATCH]).fetchall():
+        arguments = [SCRATCH_LOCK, name]
+        row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", arguments).fetchone()
+        if row and row[0]:
+            drop(connection, name)
+            connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", arguments)
+
+
+def create_like(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
+    """Create an empty database with the target's owner, encoding and collation. Raises RestoreRefused."""
+    row = connection.execute(
+        "SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype "
+        "FROM pg_database WHERE datname = %s",
+        [target.url.database],
+    ).fetchone()
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(name_of(scratch))
+    if row:
+        statement += sql.SQL(" OWNER {} ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
+            sql.Identifier(row[0]), *(sql.Literal(value) for value in row[1:])
+        )
+    try:
+        connection.execute(statement)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise may_not_create(target) from error
+
+
+def may_not_create(target: Target) -> RestoreRefused:
+    return RestoreRefused(
+        f"the role {target.url.username} may not create or rename databases",
+        why="a backup is restored into a new database, checked there, and takes over by its name",
+        hint=f"as a superuser: ALTER ROLE {target.url.username} CREATEDB; nothing was changed",
+    )
+
+
+def copy_grants(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
+    """Give the copy the privileges that the target's owner granted: they belong to a database, not to its dump."""
+    query = """
+        SELECT CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, privilege_type, is_grantable
+        FROM pg_database, aclexplode(datacl) WHERE datname = %s"""
+    granted = connection.execute(query, [target.url.database]).fetchall()
+    if not granted:
+        return
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name_of(scratch)))
+    for grantee, privilege, grantable in granted:
+        statement = sql.SQL("GRANT {} ON DATABASE {} TO {}" + (" WITH GRANT OPTION" if grantable else ""))
+        whom = sql.Identifier(grantee) if grantee else sql.SQL("PUBLIC")
+        connection.execute(statement.format(sql.SQL(privilege), name_of(scratch), whom))
+
+
+def copy_settings(
+    connection: psycopg.Connection, target: Target, scratch: Target, *, only: set[str] | None = None
+) -> None:
+    """Give the copy what ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET said about the target."""
+    query = """
+        SELECT CASE setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(setrole) END, unnest(setconfig)
+        FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = %s"""
+    for role, setting in connection.execute(query, [target.url.database]).fetchall():
+        name, _, value = setting.partition("=")
+        if only and name not in only:
+            continue
+        connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        whose = sql.SQL("ROLE {} IN ").format(sql.Identifier(role)) if role else sql.SQL("")
+        # FROM CURRENT keeps lists such as search_path as they are; quoting the text would make one name of them.
+        statement = sql.SQL("ALTER {}DATABASE {} SET {} FROM CURRENT")
+        connection.execute(statement.format(whose, name_of(scratch), sql.Identifier(*name.split("."))))
+        connection.execute(sql.SQL("RESET {}").format(sql.Identifier(*name.split("."))))
+
+
+def exists(connection: psycopg.Connection, target: Target) -> bool:
+    query = "SELECT 1 FROM pg_database WHERE datname = %s"
+    return connection.execute(query, [target.url.database]).fetchone() is not None
+
+
+def swap(connection: psycopg.Connection, target: Target, scratch: Target, kept: str) -> None:
+    """Rename both databases in one transaction, so that one of them always answers under the live name.
+
+    The rename takes the database's lock, so that new sessions wait, and then gives those that are there five seconds to
+    leave; they are ended meanwhile from a second connection. Ended before, they would be back before the lock is had.
+    Raises DatabaseBusy, RestoreRefused.
+    """
+    deadline = time.monotonic() + SWAP_S
+    while True:
+        try:
+            with ending_sessions(target), connection.transaction():
+                connection.execute(rename(target, kept))
+                connection.execute(rename(scratch, str(target.url.database)))
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise may_not_create(target) from error
+        except psycopg.errors.ObjectInUse as error:
+            if time.monotonic() > deadline:
+                raise DatabaseBusy(
+                    f"{target.name} could not be swapped for the restored copy",
+                    why=describe_sessions(connection, target),
+                    hint="end them and try again; the database still holds what it held before",
+                ) from error
+        else:
+            return
+
+
+@contextmanager
+def ending_sessions(target: Target) -> Iterator[None]:
+    """End every session of the target that this role may end, again and again until the block ends."""
+    done = threading.Event()
+    with maintenance(target) as connection:
+        thread = threading.Thread(target=end_sessions, args=(connection, target, done))
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def end_sessions(connection: psycopg.Connection, target: Target, done: threading.Event) -> None:
+    while True:
+        connection.execute(END_SESSIONS, [target.url.database])
+        if done.wait(0.02):
+            return
+
+
+def describe_sessions(connection: psycopg.Connection, target: Target) -> str:
+    """Return who is connected to the target, for a message."""
+    query = "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = %s ORDER BY backend_start"
+    found = connection.execute(query, [target.url.database]).fetchall()
+    shown = ", ".join(f"process {pid} of {user} ({name or 'unnamed'})" for pid, user, name in found[:5])
+    return f"{len(found)} sessions would not end: {shown}"

@@ -1,0 +1,78 @@
+"""The deploy lock on PostgreSQL: an advisory lock, polled for, and gone with the session that holds it."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import sqlalchemy as sa
+
+from cms.database.engines.base import Say
+from cms.database.errors import DatabaseBusy, DatabaseUnsupported
+from cms.database.target import Target
+
+# Any number does, as long as nothing else in the same database takes it: the letters "cms" and a 1.
+DEPLOY_LOCK = 0x636D7331
+POLL_S = 0.2
+ORPHAN_WAIT_S = 30
+MIGRATING = "cms-migrate"
+
+
+def wait_for_lock(connection: sa.Connection, target: Target, say: Say) -> None:
+    """Poll for the advisory lock until ``deploy_wait_s`` is over. Raises DatabaseBusy that names the holder."""
+    deadline = time.monotonic() + target.limits.deploy_wait_s
+    told = False
+    while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({DEPLOY_LOCK})").scalar_one():
+        if time.monotonic() >= deadline:
+            raise DatabaseBusy(
+                f"another run works on {target.name}",
+                why=f"{describe_holder(connection)} has held the deploy lock for the "
+                f"{target.limits.deploy_wait_s} s that we waited",
+                hint="try again later; nothing was changed",
+            )
+        if not told:
+            say(f"waiting for another run that works on {target.name} ({describe_holder(connection)})")
+            told = True
+        time.sleep(POLL_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+
+def describe_holder(connection: sa.Connection) -> str:
+    """Return process id and application of whoever holds the deploy lock."""
+    query = f"""
+        SELECT 'process ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), 'unnamed') || ')'
+        FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+        WHERE l.locktype = 'advisory' AND l.granted AND l.objid = {DEPLOY_LOCK}
+          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""  # noqa: S608 - a constant
+    return connection.exec_driver_sql(query).scalar() or "a run that has just ended"
+
+
+def refuse_pooler(connection: sa.Connection, target: Target) -> None:
+    """Raise DatabaseUnsupported if our session does not hold the lock that it just took."""
+    query = f"""SELECT count(*) FROM pg_locks
+        WHERE locktype = 'advisory' AND granted AND objid = {DEPLOY_LOCK} AND pid = pg_backend_pid()"""  # noqa: S608
+    if not connection.exec_driver_sql(query).scalar_one():
+        raise DatabaseUnsupported(
+            f"the address of {target.name} leads through a transaction pooler",
+            why="the deploy lock was taken in one session of the server and the next statement ran in another",
+            hint="give the server's direct port in DATABASE_URL for this command; nothing was changed",
+        )
+
+
+def wait_for_orphans(connection: sa.Connection, target: Target, say: Say) -> None:
+    """Wait for sessions of a run that was killed: the server may still work for it. Raises DatabaseBusy."""
+    query = f"""SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = '{MIGRATING}'"""  # noqa: S608 - a constant
+    began = time.monotonic()
+    told = False
+    while pid := connection.exec_driver_sql(query).scalar():
+        waited_s = time.monotonic() - began
+        if waited_s >= ORPHAN_WAIT_S:
+            raise DatabaseBusy(
+                f"a migration that lost its client still runs on {target.name}",
+                why=f"server process {pid} has not ended within {ORPHAN_WAIT_S} s",
+                hint=f"look at it in pg_stat_activity; SELECT pg_terminate_backend({pid}) ends it",
+            )
+        if waited_s > 1 and not told:
+            say(f"waiting for server process {pid} of a run that was killed")
+            told = True
+        time.sleep(POLL_S / 4)

@@ -1,0 +1,180 @@
+"""The files of SQLite databases: opening, copying and replacing them, through the backup API only."""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from cms.database.errors import DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported, RestoreFailed
+from cms.database.files import open_private, sync
+from cms.database.target import Target
+
+BUSY_TIMEOUT_S = 5
+TAKE_OVER_S = 30
+BackupProgress = Callable[[int, int, int], None]
+HEADER = b"SQLite format 3\0"
+FILE = "the file that this connection opened"
+
+
+def database_path(target: Target) -> Path:
+    """Return the file of the target. Raises DatabaseUnsupported for a database in memory."""
+    if not target.url.database or target.url.database == ":memory:":
+        raise DatabaseUnsupported(
+            "a database in memory cannot hold a site",
+            why="it is gone with the process, and each process has its own",
+            hint="set DATABASE_URL to sqlite:///instance/cms.db or to a PostgreSQL address",
+        )
+    return Path(target.url.database)
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Open an existing file; never creates one, because a mistyped path must not become an empty site."""
+    address = f"file:{quote(str(path))}?mode=rw"
+    return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def remember_file(path: Path) -> Callable[[object, Any], None]:
+    """Return a listener that notes which file a new connection has opened."""
+
+    def remember(_connection: object, record: Any) -> None:  # Any: SQLAlchemy's own record of a pooled connection
+        record.info[FILE] = identity_of(path)
+
+    return remember
+
+
+def refuse_replaced_file(path: Path) -> Callable[[object, Any, object], None]:
+    """Return a listener that makes the pool open the file anew if another one has its name now.
+
+    A site whose file was removed and restored would go on with the removed one, and lose what it writes there.
+    """
+
+    def refuse(_connection: object, record: Any, _proxy: object) -> None:  # Any: see remember_file
+        if record.info.get(FILE) != identity_of(path):
+            raise sa.exc.DisconnectionError("the database file was replaced")
+
+    return refuse
+
+
+def refuse_odd_file(path: Path) -> None:
+    """Raise DatabaseUnreachable if the path holds something that is not a SQLite database."""
+    if path.is_dir():
+        reason = "it is a folder"
+    elif path.exists() and path.stat().st_size and read_header(path) != HEADER:
+        reason = "the file is not a SQLite database"
+    elif path.exists() and not os.access(path, os.W_OK):
+        reason = "the file is read-only"
+    else:
+        return
+    raise DatabaseUnreachable(
+        f"{path} cannot be used as the database", why=reason, hint="check DATABASE_URL; nothing was changed"
+    )
+
+
+def read_header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(HEADER))
+
+
+def scratch_prefix(live: Path) -> str:
+    return f".{live.name}.restore-"
+
+
+def list_beside(live: Path, prefix: str) -> list[Path]:
+    """Return the files beside the live one whose names begin so, sorted."""
+    return sorted(live.parent.glob(f"{glob.escape(prefix)}*"))
+
+
+def remove_dead_scratches(live: Path) -> None:
+    """Remove the scratch files that no living run holds the lock of."""
+    for path in list_beside(live, scratch_prefix(live)):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def load(dump: Path, scratch: Path) -> None:
+    """Copy a dump into an empty file. Raises RestoreFailed."""
+    try:
+        with closing(open_file(dump)) as source, closing(open_file(scratch)) as copy:
+            source.backup(copy, pages=-1)
+    except (sqlite3.Error, OSError) as error:
+        raise RestoreFailed(
+            "the backup could not be loaded beside the database",
+            why=str(error),
+            hint="check the free space beside the database, which was not touched",
+        ) from error
+
+
+def keep_copy(live: Path, former: Path) -> None:
+    """Copy the live file to a name beside it, which it gets when it is whole and synced. Raises RestoreFailed."""
+    part = former.with_name(f"{scratch_prefix(live)}{secrets.token_hex(8)}")
+    try:
+        open_private(part).close()
+        load(live, part)
+        with closing(open_file(part)) as copy:
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, no sidecars
+        sync(part)
+        part.rename(former)
+        sync(former.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def copy_over(scratch: Path, live: Path, target: Target) -> None:
+    """Replace the content of the live file in one transaction. Raises DatabaseBusy, RestoreFailed.
+
+    Through the API and never by renaming a file: an old -wal beside it would be replayed over the new data.
+    """
+    try:
+        with closing(open_file(scratch)) as source, closing(open_file(live)) as destination:
+            if page_size(source) != page_size(destination):
+                destination.execute("PRAGMA journal_mode=DELETE")  # with a write-ahead log the page size is fixed
+            source.backup(destination, pages=-1, progress=give_up_after(TAKE_OVER_S, target))
+            destination.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.Error as error:
+        raise RestoreFailed(
+            f"{target.name} could not be replaced", why=str(error), hint="it still holds what it held before"
+        ) from error
+
+
+def page_size(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA page_size").fetchone()[0])
+
+
+def give_up_after(seconds: float, target: Target) -> BackupProgress:
+    """Return a progress callback that raises DatabaseBusy once the time is over; the driver itself retries for ever."""
+    deadline = time.monotonic() + seconds
+
+    def check(status: int, remaining: int, total: int) -> None:  # noqa: ARG001 - sqlite3's own signature
+        if time.monotonic() > deadline:
+            raise DatabaseBusy(
+                f"{target.name} could not be replaced",
+                why=f"another connection kept it locked for {seconds:.0f} s",
+                hint="stop the site and try again; the database was not changed",
+            )
+
+    return check
