@@ -94,6 +94,8 @@ class Config:
 
     BACKUP_DIR: Path = setting(folder, "instance/backups")
     BACKUP_KEY: str | None = setting(key_text, None, secret=True)
+    BACKUP_AGE_RECIPIENTS: tuple[str, ...] = setting(words, "")
+    BACKUP_AGE_IDENTITY: str | None = setting(text, None, secret=True)
     BACKUP_PROOF: str = setting(choice("on", "off"), "on")
     BACKUP_MAX_AGE_H: int = setting(whole_number(1, 87_600), "26")
     MEDIA_DIR: Path = setting(folder, "instance/media")

@@ -9,10 +9,11 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from cms.database.engines import engine_for
-from cms.database.engines.base import Say, connecting
+from cms.database.engines.base import connecting
 from cms.database.errors import HistoryBroken, RevisionUnknown, StampRefused
 from cms.database.fingerprint import Fingerprint, read_fingerprint, replay_history
 from cms.database.history import alembic_config, load_scripts, read_current
+from cms.database.progress import Say
 from cms.database.target import Target
 from cms.words import counted
 

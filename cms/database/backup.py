@@ -15,19 +15,22 @@ from pathlib import Path
 
 from cms.database.contents import read_contents
 from cms.database.engines import engine_for
-from cms.database.engines.base import Say, connecting
-from cms.database.errors import BackupFailed
+from cms.database.engines.base import connecting
+from cms.database.envelope import Envelope, envelope_for, parse_recipients
+from cms.database.errors import BackupDamaged, BackupFailed
 from cms.database.files import new_folder, sync
 from cms.database.journal import who
 from cms.database.keys import load_or_make_key
-from cms.database.manifest import FORMAT, MANIFEST_NAME, Manifest, read_sequence, write_manifest
-from cms.database.media import back_up_media
+from cms.database.manifest import FORMAT, MANIFEST_NAME, Manifest, read_manifest, read_sequence, write_manifest
+from cms.database.media import EarlierMedia, back_up_media
+from cms.database.progress import Meter, Say
 from cms.database.proof import prove
 from cms.database.target import Target
 
 PARTIAL = ".partial-"
 # Prose compresses to about half; tables that compress less are rare, and the check is repeated by the disk itself.
-LEAST_FREE_SHARE = 0.6
+COMPRESSED_SHARE = 0.6
+GROWTH = 1.2
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,10 @@ class BackupPlan:
 
 @dataclass(frozen=True)
 class BackupResult:
-    """One backup that is whole and on the disk. proven: it was restored, and held what the source held."""
+    """One backup that is whole and on the disk. proven: it was restored, and held what the source held.
+
+    left_out: the roles whose ownership and grants the proof could not try.
+    """
 
     id: str
     folder: Path
@@ -61,13 +67,17 @@ class BackupResult:
     media: int
     size_bytes: int
     proven: bool
+    encrypted: bool
+    left_out: tuple[str, ...]
     duration_ms: int
 
     def __str__(self) -> str:
         standing = "proven: restored, and every table equal" if self.proven else "UNPROVEN: it was not tried"
+        secrecy = ", encrypted" if self.encrypted else ""
+        untried = f"; not the ownership and grants of {', '.join(self.left_out)}" if self.left_out else ""
         return (
             f"backup {self.id} written to {self.folder}\n"
-            f"  {standing}\n"
+            f"  {standing}{untried}{secrecy}\n"
             f"  {self.tables} tables, {self.rows:,} rows, {self.media} media files, {self.size_bytes:,} bytes, "
             f"revision {self.revision or 'none'}, {self.duration_ms / 1000:.1f} s\n"
             f"  restore it with: python manage.py restore {self.folder}"
@@ -77,7 +87,8 @@ class BackupResult:
 def plan_backup(target: Target, *, proof: bool = True) -> BackupPlan:
     """Look at the database and at the folder for backups. Reads only.
 
-    Raises DatabaseUnreachable, ToolMissing; BackupFailed if the folder is unsafe or has too little room.
+    Raises DatabaseUnreachable, ToolMissing; ConfigurationError for a key that is none; BackupFailed if the folder is
+    unsafe or has too little room.
     """
     engine = engine_for(target)
     with connecting(target, engine.open_tool(target)) as connection:
@@ -92,8 +103,9 @@ def plan_backup(target: Target, *, proof: bool = True) -> BackupPlan:
                 hint=f"as a superuser: ALTER ROLE {target.url.username} CREATEDB; or take it unproven with --no-proof "
                 "(BACKUP_PROOF=off); nothing was written",
             )
+    parse_recipients(target.age_recipients)
     refuse_unsafe_folder(target.backup_dir)
-    refuse_full_disk(target.backup_dir, round(size_bytes * LEAST_FREE_SHARE))
+    refuse_full_disk(target.backup_dir, estimate_dump(target, size_bytes))
     if proof and engine.embedded:
         refuse_full_disk(Path(str(target.url.database)).parent, size_bytes)
     described = f"{target.engine_name} {server.version}"
@@ -111,14 +123,16 @@ def apply_backup(target: Target, plan: BackupPlan, *, why: str, say: Say) -> Bac
     new_folder(plan.folder)
     remove_leftovers(plan.folder)
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    envelope = envelope_for(target.age_recipients)
     with partial_folder(plan.folder, name) as partial:
         key = load_or_make_key(target, is_first=find_newest(plan.folder) is None, say=say)
-        manifest = write_contents(target, partial, name=name, why=why, say=say)
+        manifest = write_contents(target, partial, name=name, why=why, envelope=envelope, say=say)
         if plan.proof:
-            say("restoring it beside the database, to prove it")
-            manifest = replace(manifest, proof=prove(target, partial / manifest.files[0].name, manifest.contents))
-        say("copying media")
-        media = back_up_media(target.media_dir, partial, find_newest(plan.folder))
+            dump = partial / manifest.dump.name
+            manifest = replace(manifest, proof=prove(target, dump, manifest.contents, envelope=envelope, say=say))
+        with Meter(say, "copying media") as meter:
+            earlier = find_earlier(plan.folder, key, envelope.recipients)
+            media = back_up_media(target.media_dir, partial, earlier=earlier, envelope=envelope, meter=meter)
         duration_ms = round((time.monotonic() - began) * 1000)
         with locked(plan.folder):  # two backups must not take the same number
             sequence = max(map(read_sequence, list_backup_folders(plan.folder)), default=0) + 1
@@ -128,16 +142,19 @@ def apply_backup(target: Target, plan: BackupPlan, *, why: str, say: Say) -> Bac
     return describe(manifest, plan.folder / name)
 
 
-def write_contents(target: Target, partial: Path, *, name: str, why: str, say: Say) -> Manifest:
+def write_contents(target: Target, partial: Path, *, name: str, why: str, envelope: Envelope, say: Say) -> Manifest:
     """Dump one snapshot, and read in the same snapshot what must be in it."""
     engine = engine_for(target)
     with engine.snapshot(target) as snapshot:
         created_at = datetime.now(UTC)
         server = engine.describe_server(snapshot.connection)
-        say(f"dumping {target.name}")
-        dump = engine.dump(target, snapshot, partial / engine.dump_name)
-        say("counting and hashing every table")
-        contents = read_contents(engine, snapshot.connection)
+        size_bytes = engine.size_bytes(snapshot.connection)
+        # Before the dump: a sequence may move on at any moment, and the restored one must not be behind.
+        with Meter(say, "counting and hashing every table", total_bytes=size_bytes) as meter:
+            contents = read_contents(target, snapshot, meter)
+        with Meter(say, f"dumping {target.name}", total_bytes=size_bytes) as meter:
+            path = partial / f"{engine.dump_name}{envelope.suffix}"
+            dump = engine.dump(target, snapshot, path, envelope=envelope, meter=meter)
     return Manifest(
         format=FORMAT,
         id=name,
@@ -147,12 +164,13 @@ def write_contents(target: Target, partial: Path, *, name: str, why: str, say: S
         who=who(),
         engine=target.engine_name,
         server_version=server.version,
-        identity=server.identity,
+        identity=engine.identify(target),
         tool=dump.tool,
         duration_ms=0,
         contents=contents,
         files=(dump.file,),
         media=(),
+        recipients=envelope.recipients,
         proof=None,
     )
 
@@ -168,6 +186,8 @@ def describe(manifest: Manifest, folder: Path) -> BackupResult:
         len(manifest.media),
         manifest.size_bytes,
         manifest.proof is not None,
+        bool(manifest.recipients),
+        manifest.proof.left_out if manifest.proof else (),
         manifest.duration_ms,
     )
 
@@ -179,6 +199,16 @@ def list_backup_folders(parent: Path) -> list[Path]:
 
 def find_newest(parent: Path) -> Path | None:
     return next(reversed(list_backup_folders(parent)), None)
+
+
+def find_earlier(parent: Path, key: bytes, recipients: tuple[str, ...]) -> EarlierMedia | None:
+    """Return the media of the newest backup that can be trusted, if they are encrypted for the same keys."""
+    for folder in reversed(list_backup_folders(parent)):
+        with suppress(BackupDamaged):
+            manifest = read_manifest(folder, key)
+            same = set(manifest.recipients) == set(recipients)
+            return EarlierMedia(folder, {entry.name: entry for entry in manifest.media}) if same else None
+    return None
 
 
 @contextmanager
@@ -234,6 +264,14 @@ def remove_leftovers(parent: Path) -> None:
         for partial in parent.glob(f"{PARTIAL}*"):
             with suppress(OSError), locked(partial, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 shutil.rmtree(partial)
+
+
+def estimate_dump(target: Target, size_bytes: int) -> int:
+    """Return how much room a dump of the database takes: a little more than the last one, or a guess."""
+    newest, engine = find_newest(target.backup_dir), engine_for(target)
+    last_bytes = sum(path.stat().st_size for path in newest.glob(f"{engine.dump_name}*")) if newest else 0
+    guess = size_bytes if engine.embedded else size_bytes * COMPRESSED_SHARE
+    return round(last_bytes * GROWTH or guess)
 
 
 def refuse_full_disk(folder: Path, needed_bytes: int) -> None:

@@ -21,10 +21,11 @@ from sqlalchemy.exc import DBAPIError
 
 from cms.database.authoring import skip_empty
 from cms.database.engines import engine_for
-from cms.database.engines.base import Say, connecting, first_line
+from cms.database.engines.base import connecting, first_line
 from cms.database.errors import MigrationFailed
 from cms.database.history import VERSION_TABLE
 from cms.database.journal import JOURNAL_TABLE, new_entry, write_entry
+from cms.database.progress import Say
 from cms.database.target import Target
 from cms.words import counted
 

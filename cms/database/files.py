@@ -37,11 +37,15 @@ def sync(path: Path) -> None:
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file of the backup. name: inside the backup's folder; media lie under ``media/``."""
+    """One file of the backup. name: inside the backup's folder; media lie under ``media/``.
+
+    size_bytes, sha256: of the file as it lies there. content_sha256: of what is in it, where that is not the same.
+    """
 
     name: str
     size_bytes: int
     sha256: str
+    content_sha256: str | None = None
 
 
 def describe_file(path: Path, name: str | None = None) -> FileEntry:

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cms.database.contents import Contents, TableEntry
+from cms.database.contents import Contents
+from cms.database.engines.base import Definitions, Sequence, TableEntry
 from cms.database.errors import BackupDamaged
 from cms.database.files import FileEntry, describe_file, open_private
 from cms.database.keys import is_signed, sign
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "manifest.hmac"
 LARGEST_BYTES = 100_000_000
@@ -21,10 +22,15 @@ OTHER = "use another backup; nothing was restored or changed"
 
 @dataclass(frozen=True)
 class Proof:
-    """That the dump was restored into a scratch database and had the same contents: when, and how long it took."""
+    """That the dump was restored into a scratch database and everything in it was equal.
+
+    rows: so many were compared. left_out: the roles whose ownership and grants could not be tried by this role.
+    """
 
     proven_at: str
     duration_ms: int
+    rows: int
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Manifest:
     sequence: counts the backups of a folder; order and retention go by it, because a clock may be set back.
     created_at: ISO 8601 in UTC. identity: of the database it was taken from; a copy elsewhere has another.
     contents: read in the dump's own snapshot. proof: None for a backup that was not tried.
+    recipients: the public keys for which every file but the manifest is encrypted; none if they are not.
     """
 
     format: int
@@ -50,7 +57,12 @@ class Manifest:
     contents: Contents
     files: tuple[FileEntry, ...]
     media: tuple[FileEntry, ...]
+    recipients: tuple[str, ...]
     proof: Proof | None
+
+    @property
+    def dump(self) -> FileEntry:
+        return self.files[0]
 
     @property
     def size_bytes(self) -> int:
@@ -116,18 +128,29 @@ def parse(read: dict[str, Any]) -> Manifest:
         raise TypeError("it is not a JSON object")
     if read["format"] != FORMAT:
         raise ValueError(f"its format is {read['format']!r}, and this release reads {FORMAT}")
-    contents, proof = read.pop("contents"), read.pop("proof")
-    tables = tuple(TableEntry(**entry) for entry in contents.pop("tables"))
+    proof, recipients = read.pop("proof"), tuple(map(str, read.pop("recipients")))
+    contents = parse_contents(read.pop("contents"))
     files = tuple(FileEntry(**entry) for entry in read.pop("files"))
     media = tuple(FileEntry(**entry) for entry in read.pop("media"))
+    if len(files) != 1:
+        raise ValueError(f"it names {len(files)} dumps")
     for file in (*files, *media):
         refuse_path_outside(file.name)
-    return Manifest(
+    proven = Proof(**{**proof, "left_out": tuple(proof["left_out"])}) if proof else None
+    return Manifest(**read, contents=contents, files=files, media=media, recipients=recipients, proof=proven)
+
+
+def parse_contents(read: dict[str, Any]) -> Contents:
+    definitions, objects = read.pop("definitions"), read.pop("large_objects")
+    if definitions:
+        roles = {name: tuple(definitions[name]) for name in ("owners", "grantees")}
+        definitions = Definitions(**{**definitions, **roles})
+    return Contents(
+        tables=tuple(TableEntry(**entry) for entry in read.pop("tables")),
+        sequences=tuple(Sequence(**entry) for entry in read.pop("sequences")),
+        large_objects=TableEntry(**objects) if objects else None,
+        definitions=definitions,
         **read,
-        contents=Contents(**contents, tables=tables),
-        files=files,
-        media=media,
-        proof=Proof(**proof) if proof else None,
     )
 
 
@@ -145,8 +168,8 @@ def verify_backup(folder: Path, key: bytes) -> Manifest:
         path = folder / expected.name
         if path.is_symlink() or not path.is_file():
             raise BackupDamaged(f"{folder.name} lacks {expected.name}", why="the manifest names it", hint=OTHER)
-        found = describe_file(path, expected.name)
-        if found != expected:
+        found = describe_file(path)
+        if (found.size_bytes, found.sha256) != (expected.size_bytes, expected.sha256):
             raise BackupDamaged(
                 f"{expected.name} in {folder.name} is damaged",
                 why=f"it has {found.size_bytes} bytes and SHA-256 {found.sha256[:16]}…, "

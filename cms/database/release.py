@@ -9,10 +9,11 @@ from alembic import command
 
 from cms.database.backup import BackupResult, apply_backup, plan_backup
 from cms.database.engines import engine_for
-from cms.database.engines.base import Say, connecting
+from cms.database.engines.base import connecting
 from cms.database.errors import MigrationFailed
 from cms.database.fingerprint import is_counted, read_fingerprint
 from cms.database.history import Revision, alembic_config, get_head, list_pending, load_scripts, read_current
+from cms.database.progress import Say
 from cms.database.target import Target
 from cms.errors import Refused
 from cms.words import counted

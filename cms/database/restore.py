@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cms.database.contents import read_revision
+from cms.database.backup import apply_backup, plan_backup
+from cms.database.contents import read_contents, read_revision
 from cms.database.engines import engine_for
-from cms.database.engines.base import Say, connecting, kept_prefix
+from cms.database.engines.base import Snapshot, connecting, kept_prefix
+from cms.database.envelope import Envelope, envelope_of
 from cms.database.errors import DatabaseUnreachable, RestoreFailed, RestoreRefused
 from cms.database.fingerprint import read_fingerprint
 from cms.database.history import is_known, load_scripts
 from cms.database.keys import load_key
 from cms.database.manifest import Manifest, verify_backup
 from cms.database.media import restore_media
-from cms.database.proof import compare
+from cms.database.progress import Meter, Say
+from cms.database.proof import find_left_out, refuse_difference, restored
 from cms.database.target import Target
 from cms.words import counted
-
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """What would be restored where. occupied: how many tables the database holds now."""
+    """What would be restored where.
+
+    occupied: how many tables the database holds now. left_out: roles whose ownership and grants cannot come back.
+    in_place: whether the database is emptied and filled in one transaction, and not replaced by a new one.
+    """
 
     folder: Path
     backup: str
@@ -38,20 +42,28 @@ class RestorePlan:
     tables: int
     rows: int
     occupied: int
+    left_out: tuple[str, ...]
+    in_place: bool
 
     def __str__(self) -> str:
-        replaced = f"; replaces the {self.occupied} tables there, which are kept aside"
-        now = replaced if self.occupied else ", which is empty"
-        return (
-            f"restore backup {self.backup} of {self.created_at} ({self.tables} tables, {self.rows:,} rows, "
-            f"{self.standing}) "
-            f"into {self.database}{now}"
+        what = (
+            f"restore backup {self.backup} of {self.created_at} ({counted(self.tables, 'table')}, {self.rows:,} rows, "
+            f"{self.standing}) into {self.database}"
         )
+        if not self.occupied:
+            return f"{what}, which is empty{describe_left_out(self.left_out)}"
+        there = "the table" if self.occupied == 1 else f"the {self.occupied} tables"
+        if self.in_place:
+            return f"{what}; empties it first, after an UNPROVEN backup of {there} there"
+        return f"{what}; replaces {there} there, kept aside{describe_left_out(self.left_out)}"
 
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What took over, every table compared with the manifest before. kept: where the former database is."""
+    """What took over, everything compared with the manifest before.
+
+    kept: where the former database is. safety: the backup of it, where it could not be kept.
+    """
 
     backup: str
     database: str
@@ -59,96 +71,128 @@ class RestoreResult:
     rows: int
     media: int
     kept: str | None
+    safety: Path | None
+    left_out: tuple[str, ...]
     duration_ms: int
 
     def __str__(self) -> str:
         done = (
-            f"{self.database} now holds backup {self.backup}: {self.tables} tables, {self.rows:,} rows, "
+            f"{self.database} now holds backup {self.backup}: {counted(self.tables, 'table')}, {self.rows:,} rows, "
             f"all equal to the manifest; {counted(self.media, 'missing media file')} brought back "
-            f"({self.duration_ms / 1000:.1f} s)"
+            f"({self.duration_ms / 1000:.1f} s){describe_left_out(self.left_out)}"
         )
-        return f"{done}\n  what was there before is kept as {self.kept}" if self.kept else done
+        lines = [done]
+        if self.kept:
+            lines.append(f"  what was there before is kept as {self.kept}; `restore --undo` brings it back")
+        if self.safety:
+            lines.append(f"  what was there before is in the UNPROVEN backup {self.safety}")
+        return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class UndoPlan:
-    """Which former database would come back."""
-
-    database: str
-    former: str
-
-    def __str__(self) -> str:
-        return f"bring back {self.former} as {self.database}; what is there now is kept aside"
+def describe_left_out(roles: tuple[str, ...]) -> str:
+    return f"; without owners and grants, for want of the roles {', '.join(roles)}" if roles else ""
 
 
-@dataclass(frozen=True)
-class UndoResult:
-    """What the database holds now. kept: where what it held before the undo is."""
-
-    database: str
-    restored: str
-    kept: str | None
-    tables: int
-
-    def __str__(self) -> str:
-        done = f"{self.database} holds again what was {self.restored} ({counted(self.tables, 'table')})"
-        return f"{done}\n  what was there before is kept as {self.kept}" if self.kept else done
-
-
-def plan_restore(target: Target, folder: Path, *, replacing: bool = False) -> RestorePlan:
+def plan_restore(
+    target: Target, folder: Path, *, replacing: bool = False, into: str | None = None, in_place: bool = False
+) -> RestorePlan:
     """Verify the backup and look at the database. Reads only.
 
+    replacing: the database may hold something. into: the database's own name, typed by a person who knows that the
+    backup is of another database, or of newer code. in_place: see ``apply_restore``.
     Raises BackupDamaged; RestoreRefused if the database is of another kind, holds tables and ``replacing`` is not set,
-    or if the backup is of a schema that this release does not know.
+    or if the backup is of another database, of a schema that this release does not know, or encrypted for others.
     """
     manifest = verify_backup(folder, load_key(target))
     refuse_other_engine(target, manifest)
-    refuse_unknown_revision(target, manifest)
+    envelope_of(manifest.recipients, target.age_identity)
+    if into is None:
+        refuse_other_database(target, manifest)
+        refuse_unknown_revision(target, manifest)
+    elif into != target.database_name:
+        raise RestoreRefused(
+            f"--into names {into}, and DATABASE_URL names {target.database_name}",
+            hint="set DATABASE_URL to the database that you mean; nothing was changed",
+        )
     occupied = count_tables(target)
     if occupied and not replacing:
         raise RestoreRefused(
             f"{target.name} is not empty",
-            why=f"it holds {occupied} tables",
+            why=f"it holds {counted(occupied, 'table')}",
             hint="add --replace to put it aside, or --to-new-database NAME to leave it alone; nothing was changed",
         )
     contents = manifest.contents
+    left_out = () if in_place else find_left_out(target, contents)
     return RestorePlan(
         folder, manifest.id, manifest.created_at, manifest.standing, target.name, len(contents.tables), contents.rows,
-        occupied,
+        occupied, left_out, in_place,
     )  # fmt: skip
 
 
 def apply_restore(target: Target, plan: RestorePlan, *, say: Say) -> RestoreResult:
-    """Load the backup into a scratch database, compare every table, then let that take over at once.
+    """Load the backup into a scratch database, compare everything, then let that take over at once.
+
+    In place, where the role may make no database: after a backup of what is there, everything of this role is dropped
+    and loaded and compared in one transaction; others wait for its locks meanwhile.
 
     Holds the deploy lock while it loads and compares, so that a running migration is waited for; what starts after
     that is ended by the swap. Whatever fails, the database stays as it was.
-    Raises BackupDamaged, RestoreFailed, RestoreRefused, DatabaseBusy, ToolMissing.
+    Raises BackupDamaged, BackupFailed, RestoreFailed, RestoreRefused, DatabaseBusy, ToolMissing.
     """
     began = time.monotonic()
-    engine = engine_for(target)
     manifest = verify_backup(plan.folder, load_key(target))
-    with ExitStack() as scratches:
-        with locked_if_there(target, say):
-            say("loading the backup beside the database")
-            scratch = scratches.enter_context(engine.restore_into_scratch(target, plan.folder / engine.dump_name))
-            say(f"comparing {plan.tables} tables with the manifest")
-            compare(scratch, manifest.contents)
-            media = restore_media(plan.folder, manifest.media, target.media_dir)
-        say("putting it in place")
-        kept = engine.take_over(target, scratch, new_kept_name(target))
-    confirm(target, manifest, kept)
+    envelope = envelope_of(manifest.recipients, target.age_identity)
+    apply = restore_in_place if plan.in_place else restore_beside
+    media, kept, safety = apply(target, plan, manifest, envelope=envelope, say=say)
+    confirm(target, manifest, kept or safety)
     if kept and not plan.occupied:
-        engine.discard(target, kept)
+        engine_for(target).discard(target, kept)
         kept = None
     duration_ms = round((time.monotonic() - began) * 1000)
-    return RestoreResult(manifest.id, target.name, plan.tables, plan.rows, media, kept, duration_ms)
+    return RestoreResult(
+        manifest.id, target.name, plan.tables, plan.rows, media, kept, safety, plan.left_out, duration_ms
+    )
 
 
-def confirm(target: Target, manifest: Manifest, kept: str | None) -> None:
+def restore_beside(
+    target: Target, plan: RestorePlan, manifest: Manifest, *, envelope: Envelope, say: Say
+) -> tuple[int, str | None, None]:
+    """Return how many media came back, and where the former database is."""
+    dump = plan.folder / manifest.dump.name
+    with ExitStack() as scratches:
+        with locked_if_there(target, say):
+            scratch = scratches.enter_context(restored(target, dump, manifest.contents, envelope=envelope, say=say))
+            media = restore_media(plan.folder, manifest.media, target.media_dir, envelope=envelope)
+        say("putting it in place")
+        return media, engine_for(target).take_over(target, scratch, new_kept_name(target)), None
+
+
+def restore_in_place(
+    target: Target, plan: RestorePlan, manifest: Manifest, *, envelope: Envelope, say: Say
+) -> tuple[int, None, Path | None]:
+    """Return how many media came back, and the backup of what was there."""
+    engine, dump, expected = engine_for(target), plan.folder / manifest.dump.name, manifest.contents
+    safety = None
+    if plan.occupied:
+        why = f"before restoring {manifest.id} in place"
+        safety = apply_backup(target, plan_backup(target, proof=False), why=why, say=say).folder
+    with (
+        engine.deploy_lock(target, say),
+        Meter(say, f"emptying and loading {target.name}", total_bytes=manifest.dump.size_bytes) as meter,
+        engine.loaded_in_place(target, dump, envelope=envelope, meter=meter) as connection,
+    ):
+        # Nobody else sees it yet, pg_dump neither: what it would say of the definitions is not compared.
+        found = read_contents(target, Snapshot(connection, token=""), meter, definitions=False)
+        refuse_difference(found, expected)
+        media = restore_media(plan.folder, manifest.media, target.media_dir, envelope=envelope)
+    return media, None, safety
+
+
+def confirm(target: Target, manifest: Manifest, former: str | Path | None) -> None:
     """Raise RestoreFailed unless the database itself has the backup's revision and schema now.
 
-    Its rows were compared in the scratch copy that has taken over; here the site may already be writing them.
+    Its rows were compared before it took over; here the site may already be writing them.
+    former: where what was there before is.
     """
     with connecting(target, engine_for(target).open_tool(target)) as connection:
         found = read_revision(connection), read_fingerprint(connection).hash
@@ -157,7 +201,7 @@ def confirm(target: Target, manifest: Manifest, kept: str | None) -> None:
             f"{target.name} does not hold backup {manifest.id} after the restore",
             why="its revision or schema is not the backup's; perhaps another run changed it right after",
             hint="look at `python manage.py showmigrations`"
-            + (f"; what was there before is kept as {kept}" if kept else ""),
+            + (f"; what was there before is kept as {former}" if former else ""),
         )
 
 
@@ -191,63 +235,21 @@ def refuse_other_engine(target: Target, manifest: Manifest) -> None:
         )
 
 
+def refuse_other_database(target: Target, manifest: Manifest) -> None:
+    identity = engine_for(target).identify(target)
+    if manifest.identity != identity:
+        raise RestoreRefused(
+            f"backup {manifest.id} is of another database than {target.name}",
+            why=f"it was taken from {manifest.identity}, and this is {identity}",
+            hint=f"if you mean it, say so: --into {target.database_name}; nothing was changed",
+        )
+
+
 def refuse_unknown_revision(target: Target, manifest: Manifest) -> None:
     if manifest.contents.revision and not is_known(load_scripts(target), manifest.contents.revision):
         raise RestoreRefused(
             f"backup {manifest.id} is at revision {manifest.contents.revision}, which this release does not know",
             why="it was made by newer code; this release could not work on it",
-            hint="deploy the release that made it, then restore; nothing was changed",
+            hint="deploy the release that made it, then restore; or, if you mean it, "
+            f"--into {target.database_name}; nothing was changed",
         )
-
-
-def plan_undo(target: Target) -> UndoPlan:
-    """Find what the last restore put aside. Reads only. Raises RestoreRefused if there is nothing."""
-    kept = engine_for(target).list_kept(target)
-    if not kept:
-        raise RestoreRefused(
-            f"there is nothing to bring back for {target.name}",
-            why=f"no database named {kept_prefix(target)}… is there",
-            hint="restore a backup instead; `python manage.py list-backups` names them",
-        )
-    return UndoPlan(target.name, kept[-1])
-
-
-def apply_undo(target: Target, plan: UndoPlan, *, say: Say) -> UndoResult:
-    """Swap the former database back, at once or not at all; a second undo swaps again. Raises DatabaseBusy."""
-    engine = engine_for(target)
-    former = replace(target, url=target.url.set(database=beside(target, plan.former)))
-    with locked_if_there(target, say):
-        pass  # a running migration is waited for; the swap itself ends every session, this one's too
-    kept = engine.take_over(target, former, new_kept_name(target))
-    if engine.embedded:
-        engine.discard(target, plan.former)
-    return UndoResult(target.name, plan.former, kept, count_tables(target))
-
-
-def beside(target: Target, name: str) -> str:
-    """Return the address of another database of the same server, or of a file in the same folder."""
-    return name if target.engine_name == "postgresql" else str(Path(str(target.url.database)).with_name(name))
-
-
-def choose_target(target: Target, name: str) -> Target:
-    """Return the target that is a new database beside this one.
-
-    Raises RestoreRefused if it exists already, or for a name that a server or a file system would change or refuse.
-    """
-    if not NAME.fullmatch(name):
-        raise RestoreRefused(
-            f"{name!r} cannot be the name of a new database",
-            why="1 to 63 letters, digits, dots, hyphens and underscores are understood everywhere",
-            hint="choose another name; nothing was changed",
-        )
-    live = Path(str(target.url.database)).name
-    if target.engine_name == "sqlite" and name.startswith((f"{live}-", f"{live}.")):
-        raise RestoreRefused(
-            f"{name!r} belongs to {live} itself",
-            why="SQLite keeps its write-ahead log, and this CMS its lock, under names that begin so",
-            hint="choose another name; nothing was changed",
-        )
-    new = replace(target, url=target.url.set(database=beside(target, name)))
-    if not engine_for(new).is_absent(new):
-        raise RestoreRefused(f"{new.name} exists already", hint="choose another name; nothing was changed")
-    return new

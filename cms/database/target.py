@@ -43,6 +43,8 @@ class Target:
     media_dir: Path = ROOT / "instance" / "media"
     backup_key: str | None = field(default=None, repr=False)
     backup_key_file: Path = ROOT / "instance" / "backup_key"
+    age_recipients: tuple[str, ...] = ()
+    age_identity: str | None = field(default=None, repr=False)
     pool_size: int = 8
     pg_bin_dir: Path | None = None
     migrations_dir: Path = MIGRATIONS_DIR
@@ -56,6 +58,8 @@ class Target:
             backup_dir=config["BACKUP_DIR"],
             media_dir=config["MEDIA_DIR"],
             backup_key=config["BACKUP_KEY"],
+            age_recipients=config["BACKUP_AGE_RECIPIENTS"],
+            age_identity=config["BACKUP_AGE_IDENTITY"],
             pool_size=config["DATABASE_POOL_SIZE"],
             pg_bin_dir=config["PG_BIN_DIR"],
             limits=Limits(
@@ -71,6 +75,11 @@ class Target:
     def engine_name(self) -> str:
         """Return "postgresql" or "sqlite"."""
         return self.url.get_backend_name()
+
+    @property
+    def database_name(self) -> str:
+        """Return the database's own name, or the file's."""
+        return Path(str(self.url.database)).name
 
     @property
     def name(self) -> str:

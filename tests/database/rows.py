@@ -16,6 +16,7 @@ from cms.accounts.models import User
 from cms.blogs.models import Blog
 from cms.database.engines import engine_for
 from cms.database.history import alembic_config
+from cms.database.progress import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +106,6 @@ def count(target: Target, table: str) -> int:
 
 def digests(target: Target) -> dict[str, tuple[int, str]]:
     """Return row count and content hash of every table."""
-    engine = engine_for(target)
-    with connected(target) as connection:
-        return {name: engine.digest(connection, name) for name in engine.list_tables(connection)}
+    with connected(target) as connection, Meter(quiet, "hashing") as meter:
+        tables = engine_for(target).digest_tables(connection, meter)
+    return {table.name: (table.rows, table.digest) for table in tables}

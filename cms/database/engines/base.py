@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,11 @@ from typing import NoReturn
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from cms.database.envelope import Envelope
 from cms.database.errors import DatabaseUnreachable
 from cms.database.files import FileEntry
+from cms.database.progress import Meter, Say
 from cms.database.target import Target
-
-Say = Callable[[str], None]
-"""Tells the operator one line about what is going on; the management commands print it to stderr."""
-
 
 LONGEST_NAME = 35
 KEPT = "_before_"
@@ -31,7 +29,7 @@ def kept_prefix(target: Target) -> str:
 
     A server takes names of up to 63 bytes, so a long one is cut and told apart by its digest.
     """
-    name = Path(str(target.url.database)).name
+    name = target.database_name
     if len(name.encode()) > LONGEST_NAME:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
         name = f"{name.encode()[: LONGEST_NAME - 9].decode(errors='ignore')}_{digest}"
@@ -40,11 +38,52 @@ def kept_prefix(target: Target) -> str:
 
 @dataclass(frozen=True)
 class Server:
-    """What answers: version as text, its major number, and an identity that a copy of the data does not share."""
+    """What answers: version as text, and its major number."""
 
     version: str
     major: int
-    identity: str
+
+
+@dataclass(frozen=True)
+class TableEntry:
+    """One table. digest: hash of the content, independent of the order of rows."""
+
+    name: str
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Where a sequence stands: the number that it gave out last, and by how much it goes on."""
+
+    name: str
+    position: int
+    increment: int
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """All that is defined in a database, as its own tools write it: every schema, view, function, policy, comment.
+
+    made_by: the tool and the server; another one writes the same things in other words, so only equal ones compare.
+    digest: SHA-256 of the text. privileges: of who owns and who may do what; None where that is not brought back.
+    owners, grantees: the roles that are named there.
+    """
+
+    made_by: str
+    digest: str
+    privileges: str | None
+    owners: tuple[str, ...]
+    grantees: tuple[str, ...]
+
+    def differs_in(self, expected: Definitions) -> list[str]:
+        if self.made_by != expected.made_by:
+            return []
+        wrong = [] if self.digest == expected.digest else ["the definitions"]
+        if self.privileges and expected.privileges and self.privileges != expected.privileges:
+            wrong.append("owners and grants")
+        return wrong
 
 
 @dataclass(frozen=True)
@@ -57,7 +96,10 @@ class Dump:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One moment of the database: everything read through ``connection`` and every dump with ``token`` agree."""
+    """One moment of the database: everything read through ``connection`` and every dump with ``token`` agree.
+
+    token: what others name to see the same moment; "" where there is no such thing.
+    """
 
     connection: sa.Connection
     token: str
@@ -97,7 +139,11 @@ class DatabaseEngine(ABC):
 
     @abstractmethod
     def describe_server(self, connection: sa.Connection) -> Server:
-        """Return version and identity of what answers. Raises DatabaseUnsupported if we cannot work on it."""
+        """Return the version of what answers. Raises DatabaseUnsupported if we cannot work on it."""
+
+    @abstractmethod
+    def identify(self, target: Target) -> str:
+        """Return what tells this database from every other, also from a copy of it; it need not exist yet."""
 
     @abstractmethod
     def deploy_lock(self, target: Target, say: Say) -> AbstractContextManager[None]:
@@ -111,17 +157,20 @@ class DatabaseEngine(ABC):
         """Hold one moment of the database still for reading. Writers go on. Raises DatabaseUnreachable."""
 
     @abstractmethod
-    def dump(self, target: Target, snapshot: Snapshot, path: Path) -> Dump:
-        """Write the snapshot into ``path`` (0600, synced).
+    def dump(self, target: Target, snapshot: Snapshot, path: Path, *, envelope: Envelope, meter: Meter) -> Dump:
+        """Write the snapshot into ``path`` (0600, synced), in the envelope.
 
         Raises BackupFailed, ToolMissing; the file may then be partial.
         """
 
     @abstractmethod
-    def restore_into_scratch(self, target: Target, dump: Path) -> AbstractContextManager[Target]:
+    def restore_into_scratch(
+        self, target: Target, dump: Path, *, envelope: Envelope, privileges: bool, meter: Meter
+    ) -> AbstractContextManager[Target]:
         """Load the dump into a new database beside the target; dropped at the end unless it took over.
 
-        Raises RestoreFailed, ToolMissing.
+        privileges: whether owners and grants come back too.
+        Raises RestoreFailed, RestoreRefused if the role may not create databases, ToolMissing, BackupDamaged.
         """
 
     @abstractmethod
@@ -130,6 +179,15 @@ class DatabaseEngine(ABC):
 
         kept: the name under which what was there before stays.
         Returns where the former database can be found, or None if there was none. Raises DatabaseBusy, RestoreFailed.
+        """
+
+    @abstractmethod
+    def loaded_in_place(
+        self, target: Target, dump: Path, *, envelope: Envelope, meter: Meter
+    ) -> AbstractContextManager[sa.Connection]:
+        """Empty the database and load the dump in one transaction, which the end of the block commits.
+
+        Raises RestoreFailed, DatabaseBusy, ToolMissing, and RestoreRefused where there is no need; nothing has changed.
         """
 
     @abstractmethod
@@ -161,8 +219,24 @@ class DatabaseEngine(ABC):
         """Return the names of all tables that are not the system's, sorted; quoted where SQL needs it."""
 
     @abstractmethod
-    def digest(self, connection: sa.Connection, table: str) -> tuple[int, str]:
-        """Return the row count and a hash of the content that does not depend on the order of rows."""
+    def digest_tables(self, connection: sa.Connection, meter: Meter) -> tuple[TableEntry, ...]:
+        """Return rows and hash of every table, in constant memory; the order of rows does not count."""
+
+    @abstractmethod
+    def digest_large_objects(self, connection: sa.Connection) -> TableEntry:
+        """Return number and hash of PostgreSQL's large objects."""
+
+    @abstractmethod
+    def read_sequences(self, connection: sa.Connection) -> tuple[Sequence, ...]:
+        """Return where every sequence stands that has been used."""
+
+    @abstractmethod
+    def read_definitions(self, target: Target, snapshot: Snapshot) -> Definitions:
+        """Return what is defined in the whole database. Raises BackupFailed, ToolMissing."""
+
+    @abstractmethod
+    def find_foreign_roles(self, target: Target, definitions: Definitions) -> tuple[str, ...]:
+        """Return the roles for which owners or grants cannot be brought back by this role on this server."""
 
 
 @contextmanager

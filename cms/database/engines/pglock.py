@@ -7,8 +7,8 @@ import time
 
 import sqlalchemy as sa
 
-from cms.database.engines.base import Say
 from cms.database.errors import DatabaseBusy, DatabaseUnsupported
+from cms.database.progress import Say
 from cms.database.target import Target
 
 # Any number does, as long as nothing else in the same database takes it: the letters "cms" and a 1.

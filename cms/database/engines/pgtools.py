@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -16,9 +17,10 @@ from typing import BinaryIO, NoReturn, cast
 import zstandard
 from psycopg.conninfo import make_conninfo
 
-from cms.database.engines.base import Dump
+from cms.database.engines.base import Definitions, Dump, Server
+from cms.database.envelope import Envelope
 from cms.database.errors import BackupFailed, RestoreFailed, ToolMissing
-from cms.database.files import DigestingFile
+from cms.database.progress import Meter
 from cms.database.target import Target
 from cms.errors import CmsError
 
@@ -27,6 +29,12 @@ CHUNK_BYTES = 1 << 20
 ZSTD_LEVEL = 3
 ZSTD_THREADS = 2  # each more takes some 20 MiB, and pg_dump is the slower end of the pipe then
 SECRETS = {"password", "passfile", "sslpassword"}
+PRIVILEGE = re.compile(r"GRANT |REVOKE |ALTER DEFAULT PRIVILEGES |SET SESSION AUTHORIZATION |ALTER .* OWNER TO ")
+OWNER = re.compile(r"""^ALTER .* OWNER TO ("[^"]+"|\S+);$""")
+GRANTEE = re.compile(r"""^(?:GRANT|REVOKE|ALTER DEFAULT) .* (?:TO|FROM) ("[^"]+"|\S+?)(?: WITH GRANT OPTION)?;$""")
+LITERAL = r"'(?:[^']|'')*'(?:::[a-z ]+)?"
+CAST_OF_ARRAY = re.compile(rf"\(ARRAY\[((?:{LITERAL}(?:, )?)+)\]\)::([a-z ]+)\[\]")
+ELEMENT = re.compile(LITERAL)
 
 
 @dataclass(frozen=True)
@@ -88,48 +96,87 @@ def environment(target: Target) -> dict[str, str]:
     return {**os.environ, "PGAPPNAME": "cms-tool", "PGCONNECT_TIMEOUT": timeout_s, "LC_MESSAGES": "C", **password}
 
 
-def dump_database(target: Target, server_major: int, snapshot: str, path: Path) -> Dump:
-    """Write a custom-format dump of the exported snapshot, compressed by zstd, into ``path``.
+def dump_database(
+    target: Target, server_major: int, snapshot: str, path: Path, *, envelope: Envelope, meter: Meter
+) -> Dump:
+    """Write a custom-format dump of the exported snapshot, compressed by zstd and in its envelope, into ``path``.
 
     Uncompressed through a pipe into zstd, with any version of pg_dump: its own gzip takes nine times as long and
     makes a larger file. The pipe also ends a pg_dump whose parent was killed. Raises ToolMissing, BackupFailed.
     """
     tool = find_tool("pg_dump", target, server_major)
-    arguments = [
-        "--format=custom",
-        "--compress=0",
-        "--lock-wait-timeout=60s",
-        f"--snapshot={snapshot}",
-        f"--dbname={conninfo(target)}",
-    ]
-    command = [tool.path, *arguments]
-    unread = BackupFailed(f"pg_dump could not read {target.name}", hint="the database was not touched")
+    command = [tool.path, "--format=custom", "--compress=0", *reading(target, snapshot)]
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=ZSTD_THREADS, write_checksum=True)
-    with DigestingFile(path) as file:
-        with (
-            running(command, target, unread, stdout=subprocess.PIPE) as child,
-            compressor.stream_writer(cast("BinaryIO", file), closefd=False) as compressed,
-        ):
-            shutil.copyfileobj(cast("BinaryIO", child.stdout), compressed, CHUNK_BYTES)
-        return Dump(file.finish(), f"pg_dump {tool.version}")
+    with running(command, target, unread(target), stdout=subprocess.PIPE) as child:
+        plain = cast("BinaryIO", meter.reading(cast("BinaryIO", child.stdout)))
+        compressed = compressor.stream_reader(plain, read_size=CHUNK_BYTES)
+        return Dump(envelope.store(compressed, path), f"pg_dump {tool.version}")
 
 
-def restore_database(target: Target, server_major: int, dump: Path) -> None:
-    """Load a compressed custom-format dump into the empty target. Raises ToolMissing, RestoreFailed.
+def reading(target: Target, snapshot: str) -> list[str]:
+    """Return the arguments with which pg_dump reads one moment and waits for no lock for long."""
+    return ["--lock-wait-timeout=60s", f"--snapshot={snapshot}", f"--dbname={conninfo(target)}"]
 
-    The target is a scratch database that is dropped after a failure, so its writes need not wait for the disk.
+
+def unread(target: Target) -> BackupFailed:
+    return BackupFailed(f"pg_dump could not read {target.name}", hint="the database was not touched")
+
+
+def read_definitions(target: Target, server: Server, snapshot: str) -> Definitions:
+    """Return what `pg_dump --schema-only` writes, as digests, without what differs from one run to the next."""
+    tool = find_tool("pg_dump", target, server.major)
+    command = [tool.path, "--schema-only", *reading(target, snapshot)]
+    texts = {True: hashlib.sha256(), False: hashlib.sha256()}
+    owners: set[str] = set()
+    grantees: set[str] = set()
+    with running(command, target, unread(target), stdout=subprocess.PIPE) as child:
+        for line in cast("BinaryIO", child.stdout):
+            text = line.decode(errors="replace").strip()
+            if not text or text.startswith(("--", "\\")):
+                continue  # comments hold versions and times, \restrict a random key
+            owners.update(OWNER.findall(text))
+            grantees.update(GRANTEE.findall(text))
+            texts[bool(PRIVILEGE.match(text))].update(f"{spread_casts(text)}\n".encode())
+    named = (tuple(sorted(name.strip('"') for name in roles)) for roles in (owners, grantees - {"PUBLIC"}))
+    made_by = f"pg_dump {tool.version} of {server.version}"
+    return Definitions(made_by, texts[False].hexdigest(), texts[True].hexdigest(), *named)
+
+
+def spread_casts(text: str) -> str:
+    """Return an expression as the server writes it once it has read its own text again.
+
+    (ARRAY['a'::character varying])::text[] comes back as ARRAY[('a'::character varying)::text]: that is how a check
+    "status IN (…)" is written before and after a restore.
+    """
+    return CAST_OF_ARRAY.sub(lambda found: spread(found.group(1), found.group(2)), text)
+
+
+def spread(elements: str, kind: str) -> str:
+    return f"ARRAY[{ELEMENT.sub(lambda found: f'({found.group()})::{kind}', elements)}]"
+
+
+def restore_database(
+    target: Target, server_major: int, dump: Path, *, envelope: Envelope, privileges: bool, meter: Meter
+) -> None:
+    """Load a compressed custom-format dump into the empty target. Raises ToolMissing, RestoreFailed, BackupDamaged.
+
+    privileges: owners and grants too; without, everything belongs to the role that restores.
     """
     tool = find_tool("pg_restore", target, server_major)
-    # Owner and grants belong to the server it came from; here everything belongs to the role that restores.
-    command = [tool.path, "--exit-on-error", "--no-owner", "--no-acl", f"--dbname={conninfo(target)}"]
+    without = [] if privileges else ["--no-owner", "--no-acl"]
+    command = [tool.path, "--exit-on-error", *without, f"--dbname={conninfo(target)}"]
     unloaded = RestoreFailed(
         "the backup could not be loaded into a new database",
         hint="the new database was dropped again; nothing else was changed",
     )
     with running(command, target, unloaded, stdin=subprocess.PIPE) as child, suppress(BrokenPipeError):
-        assert child.stdin  # noqa: S101 - it was opened as a pipe
-        with dump.open("rb") as file, child.stdin:
-            zstandard.ZstdDecompressor().copy_stream(file, child.stdin, write_size=CHUNK_BYTES)
+        unpack(dump, cast("BinaryIO", child.stdin), envelope, meter)
+
+
+def unpack(dump: Path, sink: BinaryIO, envelope: Envelope, meter: Meter) -> None:
+    """Write a dump as pg_dump wrote it into the sink, and close that."""
+    with sink, zstandard.ZstdDecompressor().stream_writer(sink, closefd=False) as writer:
+        envelope.unseal(dump, meter.writing(writer))
 
 
 def become_psql(target: Target) -> NoReturn:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import sqlalchemy as sa
 
-from cms.database.engines.base import DatabaseEngine, Dump, Say, Server, Snapshot, connecting, kept_prefix
+from cms.database.engines.base import (
+    DatabaseEngine,
+    Definitions,
+    Dump,
+    Sequence,
+    Server,
+    Snapshot,
+    TableEntry,
+    connecting,
+    kept_prefix,
+)
 from cms.database.engines.pgdatabases import (
     ENCODING,
     SCRATCH,
@@ -27,9 +37,18 @@ from cms.database.engines.pgdatabases import (
     rename,
     swap,
 )
+from cms.database.engines.pginplace import loaded_in_place
 from cms.database.engines.pglock import MIGRATING, refuse_pooler, wait_for_lock, wait_for_orphans
-from cms.database.engines.pgtools import become_psql, dump_database, find_tool, restore_database
-from cms.database.errors import DatabaseUnsupported
+from cms.database.engines.pgtools import (
+    become_psql,
+    dump_database,
+    find_tool,
+    read_definitions,
+    restore_database,
+)
+from cms.database.envelope import Envelope
+from cms.database.errors import DatabaseUnreachable, DatabaseUnsupported
+from cms.database.progress import Meter, Say
 from cms.database.target import Target
 
 OLDEST_MAJOR = 15
@@ -100,8 +119,17 @@ class PostgreSQL(DatabaseEngine):
                 why=f"{OLDEST_MAJOR} or newer is needed",
                 hint="upgrade the server; nothing was changed",
             )
-        query = "SELECT system_identifier::text || '/' || current_database() FROM pg_control_system()"
-        return Server(version, major, identity=str(connection.exec_driver_sql(query).scalar_one()))
+        return Server(version, major)
+
+    def identify(self, target: Target) -> str:
+        query = "SELECT system_identifier FROM pg_control_system()"
+        try:
+            with connecting(target, self.open_tool(target)) as connection:
+                server = connection.exec_driver_sql(query).scalar_one()
+        except DatabaseUnreachable:  # it may not be there yet; the server is asked
+            with maintenance(target) as session:
+                server = session.execute(query).fetchall()[0][0]
+        return f"{server}/{target.url.database}"
 
     @contextmanager
     def deploy_lock(self, target: Target, say: Say) -> Iterator[None]:
@@ -121,11 +149,14 @@ class PostgreSQL(DatabaseEngine):
             token = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
             yield Snapshot(connection, token)
 
-    def dump(self, target: Target, snapshot: Snapshot, path: Path) -> Dump:
-        return dump_database(target, self.describe_server(snapshot.connection).major, snapshot.token, path)
+    def dump(self, target: Target, snapshot: Snapshot, path: Path, *, envelope: Envelope, meter: Meter) -> Dump:
+        major = self.describe_server(snapshot.connection).major
+        return dump_database(target, major, snapshot.token, path, envelope=envelope, meter=meter)
 
     @contextmanager
-    def restore_into_scratch(self, target: Target, dump: Path) -> Iterator[Target]:
+    def restore_into_scratch(
+        self, target: Target, dump: Path, *, envelope: Envelope, privileges: bool, meter: Meter
+    ) -> Iterator[Target]:
         scratch = replace(target, url=target.url.set(database=f"{SCRATCH}{secrets.token_hex(8)}"))
         with maintenance(target) as connection:
             drop_dead_scratches(connection)
@@ -134,7 +165,8 @@ class PostgreSQL(DatabaseEngine):
             connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [SCRATCH_LOCK, scratch.url.database])
             create_like(connection, target, scratch)
             try:
-                restore_database(scratch, connection.info.server_version // 10_000, dump)
+                major = connection.info.server_version // 10_000
+                restore_database(scratch, major, dump, envelope=envelope, privileges=privileges, meter=meter)
                 # Which schema unqualified names mean is part of what is compared.
                 copy_settings(connection, target, scratch, only={"search_path"})
                 yield scratch
@@ -150,6 +182,11 @@ class PostgreSQL(DatabaseEngine):
             copy_settings(connection, target, scratch)
             swap(connection, target, scratch, kept)
             return kept
+
+    def loaded_in_place(
+        self, target: Target, dump: Path, *, envelope: Envelope, meter: Meter
+    ) -> AbstractContextManager[sa.Connection]:
+        return loaded_in_place(target, self.open_tool(target), dump, envelope=envelope, meter=meter)
 
     def list_kept(self, target: Target) -> list[str]:
         with maintenance(target) as connection:
@@ -183,14 +220,57 @@ class PostgreSQL(DatabaseEngine):
             ORDER BY 1"""
         return list(connection.exec_driver_sql(query).scalars())
 
-    def digest(self, connection: sa.Connection, table: str) -> tuple[int, str]:
-        for name, value in AS_TEXT.items():
-            connection.exec_driver_sql(f"SET LOCAL {name} = '{value}'")
-        # A column may be called t; t.* is the whole row all the same.
-        # 128 bits, added up as numbers so that the order of rows does not count and memory stays constant.
-        query = f"""
-            SELECT count(*), coalesce(sum(hashtextextended((t.*)::text, 0)::numeric), 0),
-                   coalesce(sum(hashtextextended((t.*)::text, 7)::numeric), 0)
-            FROM {table.replace("%", "%%")} t"""  # noqa: S608 - a name from the catalog, quoted by the server
-        count, low, high = connection.exec_driver_sql(query).one()
-        return count, f"{int(low) % (1 << 64):016x}{int(high) % (1 << 64):016x}"
+    def digest_tables(self, connection: sa.Connection, meter: Meter) -> tuple[TableEntry, ...]:
+        as_text(connection)
+        return tuple(digest(connection, table, meter) for table in self.list_tables(connection))
+
+    def digest_large_objects(self, connection: sa.Connection) -> TableEntry:
+        query = """
+            SELECT count(*), coalesce(sum(hashtextextended(oid || encode(sha256(lo_get(oid)), 'hex'), 0)::numeric), 0)
+            FROM pg_largeobject_metadata"""
+        count, total = connection.exec_driver_sql(query).one()
+        return TableEntry("large objects", count, f"{int(total) % (1 << 64):016x}")
+
+    def read_sequences(self, connection: sa.Connection) -> tuple[Sequence, ...]:
+        query = """
+            SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename), last_value, increment_by
+            FROM pg_sequences WHERE last_value IS NOT NULL ORDER BY 1"""
+        return tuple(Sequence(*row) for row in connection.exec_driver_sql(query))
+
+    def read_definitions(self, target: Target, snapshot: Snapshot) -> Definitions:
+        return read_definitions(target, self.describe_server(snapshot.connection), snapshot.token)
+
+    def find_foreign_roles(self, target: Target, definitions: Definitions) -> tuple[str, ...]:
+        """Only a superuser may give objects to others; anybody may grant what is theirs to roles that exist."""
+        with maintenance(target) as connection:
+            query = """
+                SELECT them.rolname, them.oid = me.oid OR me.rolsuper FROM pg_roles them, pg_roles me
+                WHERE me.rolname = current_user"""
+            may_own = dict(connection.execute(query).fetchall())
+        foreign = {role for role in definitions.owners if not may_own.get(role)}
+        return tuple(sorted(foreign.union(set(definitions.grantees) - may_own.keys())))
+
+
+def as_text(connection: sa.Connection) -> None:
+    """Make values read the same in every database, whatever settings it has."""
+    for name, value in AS_TEXT.items():
+        connection.exec_driver_sql(f"SET LOCAL {name} = '{value}'")
+
+
+def digest(connection: sa.Connection, table: str, meter: Meter) -> TableEntry:
+    """Hash one table: the sum of a 64-bit hash of each row, so that the order of rows does not count.
+
+    Column by column and as text, byte by byte: a record's own hash would take 1.0 and 1.00 for the same, and the text
+    of the whole row takes twice the time. One expression without a subquery, so that the server may use several cores.
+    """
+    query = """
+        SELECT quote_ident(attname) FROM pg_attribute
+        WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attname COLLATE "C\""""
+    columns = connection.exec_driver_sql(query, (table,)).scalars()
+    hashes = ", ".join(f'hashtextextended(t.{column}::text COLLATE "C", 0)' for column in columns)
+    row = f"hash_array_extended(ARRAY[{hashes}]::bigint[], 0)"
+    query = f"SELECT count(*), coalesce(sum({row}::numeric), 0) FROM {table} t"  # noqa: S608 - from the catalog, quoted
+    rows, total = connection.exec_driver_sql(query.replace("%", "%%")).one()
+    size_bytes = connection.exec_driver_sql("SELECT pg_table_size(to_regclass(%s))", (table,)).scalar_one()
+    meter.add(rows=rows, size_bytes=size_bytes)
+    return TableEntry(table, rows, f"{int(total) % (1 << 64):016x}")

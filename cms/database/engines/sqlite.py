@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import secrets
 import shutil
 import sqlite3
 import time
@@ -18,27 +17,40 @@ from typing import NoReturn
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from cms.database.engines.base import DatabaseEngine, Dump, Say, Server, Snapshot, connecting, kept_prefix
+from cms.database.engines.base import (
+    DatabaseEngine,
+    Definitions,
+    Dump,
+    Sequence,
+    Server,
+    Snapshot,
+    TableEntry,
+    connecting,
+    kept_prefix,
+)
 from cms.database.engines.sqlitefiles import (
+    copy_into,
     copy_over,
     database_path,
     keep_copy,
     list_beside,
-    load,
     open_file,
     refuse_odd_file,
     refuse_replaced_file,
     remember_file,
-    remove_dead_scratches,
-    scratch_prefix,
+    scratch_file,
 )
-from cms.database.errors import BackupFailed, DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported, ToolMissing
-from cms.database.files import describe_file, new_folder, open_private, sync
+from cms.database.envelope import Envelope
+from cms.database.errors import DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported, RestoreRefused, ToolMissing
+from cms.database.files import describe_file, new_folder, open_private
+from cms.database.progress import Meter, Say
 from cms.database.target import Target
 
 OLDEST = (3, 37)
 POLL_S = 0.1
 HASH_MODULUS = 1 << 128
+METERED_ROWS = 1000
+FILE_SETTINGS = ("user_version", "application_id", "encoding")
 
 
 class SQLite(DatabaseEngine):
@@ -86,7 +98,10 @@ class SQLite(DatabaseEngine):
                 why=f"{OLDEST[0]}.{OLDEST[1]} or newer is needed",
                 hint="use a newer Python, or PostgreSQL; nothing was changed",
             )
-        return Server(version=sqlite3.sqlite_version, major=sqlite3.sqlite_version_info[0], identity="sqlite")
+        return Server(version=sqlite3.sqlite_version, major=sqlite3.sqlite_version_info[0])
+
+    def identify(self, target: Target) -> str:
+        return f"sqlite:{database_path(target)}"  # a copy has another path, another machine another key to sign with
 
     @contextmanager
     def deploy_lock(self, target: Target, say: Say) -> Iterator[None]:
@@ -106,48 +121,51 @@ class SQLite(DatabaseEngine):
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # a read is what fixes the moment
             yield Snapshot(connection, token="")
 
-    def dump(self, target: Target, snapshot: Snapshot, path: Path) -> Dump:
+    def dump(self, target: Target, snapshot: Snapshot, path: Path, *, envelope: Envelope, meter: Meter) -> Dump:
+        tool = f"sqlite3 backup {sqlite3.sqlite_version}"
         source = raw(snapshot.connection)
-        try:
+        if not envelope.suffix:
+            meter.watch(path)
             open_private(path).close()
-            with closing(open_file(path)) as copy:
-                # In one step: copied in parts, the backup starts over whenever somebody writes, and never ends.
-                source.backup(copy, pages=-1)
-                copy.execute("PRAGMA journal_mode=DELETE")  # one file, no sidecars
-        except sqlite3.Error as error:
-            raise BackupFailed(
-                f"the copy of {target.name} could not be written",
-                why=str(error),
-                hint="check the free space of BACKUP_DIR; the database was not touched",
-            ) from error
-        sync(path)
-        return Dump(describe_file(path), f"sqlite3 backup {sqlite3.sqlite_version}")
+            copy_into(path, source, target)
+            return Dump(describe_file(path), tool)
+        # The copy that is not encrypted yet stays on the disk where the database lies, and never reaches the backup.
+        with scratch_file(database_path(target)) as scratch:
+            copy_into(scratch, source, target)
+            with scratch.open("rb") as file:
+                return Dump(envelope.store(meter.reading(file), path), tool)
 
     @contextmanager
-    def restore_into_scratch(self, target: Target, dump: Path) -> Iterator[Target]:
-        live = database_path(target)
-        new_folder(live.parent)
-        remove_dead_scratches(live)
-        scratch = live.with_name(f"{scratch_prefix(live)}{secrets.token_hex(8)}")
-        open_private(scratch).close()
-        descriptor = os.open(scratch, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # tells it from what a killed run left
-            load(dump, scratch)
+    def restore_into_scratch(
+        self,
+        target: Target,
+        dump: Path,
+        *,
+        envelope: Envelope,
+        privileges: bool,  # noqa: ARG002 - a file has none
+        meter: Meter,
+    ) -> Iterator[Target]:
+        with scratch_file(database_path(target)) as scratch:
+            with scratch.open("r+b") as file:
+                envelope.unseal(dump, meter.writing(file))
             yield replace(target, url=target.url.set(database=str(scratch)))
-        finally:
-            scratch.unlink(missing_ok=True)
-            os.close(descriptor)
 
     def take_over(self, target: Target, scratch: Target, kept: str) -> str | None:
         live = database_path(target)
         former = live.with_name(kept) if live.exists() else None
         if former:
-            keep_copy(live, former)
+            keep_copy(live, former, target)
         else:
             self.prepare(target)
         copy_over(database_path(scratch), live, target)
         return str(former) if former else None
+
+    def loaded_in_place(self, *_: object, **__: object) -> NoReturn:
+        raise RestoreRefused(
+            "--in-place is for PostgreSQL roles that may not create databases",
+            why="on SQLite every restore replaces the content of the file in one transaction",
+            hint="leave it out; nothing was changed",
+        )
 
     def list_kept(self, target: Target) -> list[str]:
         return [path.name for path in list_beside(database_path(target), kept_prefix(target))]
@@ -183,14 +201,39 @@ class SQLite(DatabaseEngine):
         )
         return list(connection.exec_driver_sql(query).scalars())
 
-    def digest(self, connection: sa.Connection, table: str) -> tuple[int, str]:
-        quoted = table.replace('"', '""')
-        rows = raw(connection).execute(f'SELECT * FROM "{quoted}"')  # noqa: S608 - a name from the catalog, quoted
-        count, total = 0, 0
-        for row in rows:
-            count += 1
-            total += int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=16).digest())
-        return count, f"{total % HASH_MODULUS:032x}"
+    def digest_tables(self, connection: sa.Connection, meter: Meter) -> tuple[TableEntry, ...]:
+        return tuple(digest(raw(connection), table, meter) for table in self.list_tables(connection))
+
+    def digest_large_objects(self, connection: sa.Connection) -> TableEntry:  # noqa: ARG002 - SQLite has none
+        return TableEntry("large objects", 0, "")
+
+    def read_sequences(self, connection: sa.Connection) -> tuple[Sequence, ...]:
+        if not connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").scalar():
+            return ()
+        query = "SELECT name, seq, 1 FROM sqlite_sequence WHERE seq IS NOT NULL ORDER BY 1"
+        return tuple(Sequence(*row) for row in connection.exec_driver_sql(query))
+
+    def read_definitions(self, target: Target, snapshot: Snapshot) -> Definitions:  # noqa: ARG002 - it is all in one file
+        query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2, 3, 4"
+        facts = [tuple(row) for row in snapshot.connection.exec_driver_sql(query)]
+        facts += [(name, raw(snapshot.connection).execute(f"PRAGMA {name}").fetchone()[0]) for name in FILE_SETTINGS]
+        return Definitions("sqlite", hashlib.sha256(repr(facts).encode()).hexdigest(), None, (), ())
+
+    def find_foreign_roles(self, target: Target, definitions: Definitions) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+
+def digest(connection: sqlite3.Connection, table: str, meter: Meter) -> TableEntry:
+    """Hash one table: 128 bits a row, added up as numbers, so that the order of rows does not count."""
+    quoted = table.replace('"', '""')
+    count, total = 0, 0
+    for row in connection.execute(f'SELECT * FROM "{quoted}"'):  # noqa: S608 - a name from the catalog, quoted
+        count += 1
+        total += int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=16).digest())
+        if count % METERED_ROWS == 0:
+            meter.add(rows=METERED_ROWS)
+    meter.add(rows=count % METERED_ROWS)
+    return TableEntry(table, count, f"{total % HASH_MODULUS:032x}")
 
 
 def raw(connection: sa.Connection) -> sqlite3.Connection:

@@ -8,16 +8,16 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from cms.database.errors import DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported, RestoreFailed
-from cms.database.files import open_private, sync
+from cms.database.errors import BackupFailed, DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported, RestoreFailed
+from cms.database.files import new_folder, open_private, sync
 from cms.database.target import Target
 
 BUSY_TIMEOUT_S = 5
@@ -116,32 +116,44 @@ def remove_dead_scratches(live: Path) -> None:
             os.close(descriptor)
 
 
-def load(dump: Path, scratch: Path) -> None:
-    """Copy a dump into an empty file. Raises RestoreFailed."""
+@contextmanager
+def scratch_file(live: Path) -> Iterator[Path]:
+    """Give a new empty file beside the live one, which is removed at the end unless it was renamed."""
+    new_folder(live.parent)
+    remove_dead_scratches(live)
+    scratch = live.with_name(f"{scratch_prefix(live)}{secrets.token_hex(8)}")
+    open_private(scratch).close()
+    descriptor = os.open(scratch, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with closing(open_file(dump)) as source, closing(open_file(scratch)) as copy:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # tells it from what a killed run left
+        yield scratch
+    finally:
+        scratch.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def copy_into(path: Path, source: sqlite3.Connection, target: Target) -> None:
+    """Copy the database that the connection sees into an empty file, and sync it. Raises BackupFailed."""
+    try:
+        with closing(open_file(path)) as copy:
+            # In one step: copied in parts, the backup starts over whenever somebody writes, and never ends.
             source.backup(copy, pages=-1)
-    except (sqlite3.Error, OSError) as error:
-        raise RestoreFailed(
-            "the backup could not be loaded beside the database",
-            why=str(error),
-            hint="check the free space beside the database, which was not touched",
-        ) from error
-
-
-def keep_copy(live: Path, former: Path) -> None:
-    """Copy the live file to a name beside it, which it gets when it is whole and synced. Raises RestoreFailed."""
-    part = former.with_name(f"{scratch_prefix(live)}{secrets.token_hex(8)}")
-    try:
-        open_private(part).close()
-        load(live, part)
-        with closing(open_file(part)) as copy:
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, no sidecars
-        sync(part)
+    except sqlite3.Error as error:
+        raise BackupFailed(
+            f"the copy of {target.name} could not be written",
+            why=str(error),
+            hint=f"check the free space of {path.parent}; the database was not touched",
+        ) from error
+    sync(path)
+
+
+def keep_copy(live: Path, former: Path, target: Target) -> None:
+    """Copy the live file to a name beside it, which it gets when it is whole and synced. Raises BackupFailed."""
+    with scratch_file(live) as part, closing(open_file(live)) as source:
+        copy_into(part, source, target)
         part.rename(former)
         sync(former.parent)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def copy_over(scratch: Path, live: Path, target: Target) -> None:

@@ -1,0 +1,287 @@
+"""Restores are complete or did not happen, and can be taken back."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from cms.database.engines import engine_for
+from cms.database.engines.base import kept_prefix
+from cms.database.errors import BackupDamaged, RestoreFailed, RestoreRefused
+from cms.database.manifest import MANIFEST_NAME, SIGNATURE_NAME
+from cms.database.restore import apply_restore, plan_restore
+from cms.database.undo import apply_undo, choose_target, plan_undo
+from tests.database.backups import restore, take_backup
+from tests.database.rows import SECOND, connected, count, digests, fill, quiet, upgrade
+
+
+def test_a_restored_backup_has_every_row_and_hash_of_the_source(filled, elsewhere):
+    before = digests(filled)
+    result = take_backup(filled)
+    restored = restore(elsewhere, result.folder)
+    assert digests(elsewhere) == before
+    assert restored.rows == sum(rows for rows, _ in before.values())
+    assert restored.kept is None
+
+
+def test_a_database_that_is_not_empty_is_refused_unless_told(filled):
+    folder = take_backup(filled).folder
+    with pytest.raises(RestoreRefused, match="is not empty"):
+        plan_restore(filled, folder)
+
+
+def test_replacing_brings_the_backup_back_and_keeps_what_was_there(filled):
+    folder, before = take_backup(filled).folder, digests(filled)
+    with connected(filled) as connection:
+        connection.exec_driver_sql("DELETE FROM blogs")
+    changed = digests(filled)
+    result = restore(filled, folder, replace_it=True)
+    assert digests(filled) == before
+    assert digests(replace(filled, url=filled.url.set(database=result.kept))) == changed
+
+
+def test_an_open_connection_sees_the_restored_rows(sqlite_target):
+    upgrade(sqlite_target)
+    fill(sqlite_target)
+    folder = take_backup(sqlite_target).folder
+    reader = sqlite3.connect(sqlite_target.url.database)
+    with connected(sqlite_target) as connection:
+        connection.exec_driver_sql("DELETE FROM blogs")
+    assert reader.execute("SELECT count(*) FROM blogs").fetchone() == (0,)
+    restore(sqlite_target, folder, replace_it=True)
+    assert reader.execute("SELECT count(*) FROM blogs").fetchone() == (3,)
+    reader.close()
+
+
+def test_a_site_whose_file_was_removed_goes_on_with_the_restored_one(sqlite_target):
+    upgrade(sqlite_target)
+    fill(sqlite_target)
+    folder = take_backup(sqlite_target).folder
+    site = engine_for(sqlite_target).open_pool(sqlite_target)
+    with site.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM blogs").scalar_one() == 3
+    for path in Path(sqlite_target.url.database).parent.glob("cms.db*"):
+        path.unlink()
+    restore(sqlite_target, folder)
+    with connected(sqlite_target) as connection:
+        connection.exec_driver_sql("DELETE FROM blogs")
+    with site.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM blogs").scalar_one() == 0
+    site.dispose()
+
+
+def test_a_file_with_other_pages_can_be_restored_over_nothing_and_over_a_newer_file(sqlite_target):
+    path = Path(sqlite_target.url.database)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA page_size=8192")
+        connection.execute("VACUUM")
+    upgrade(sqlite_target)
+    fill(sqlite_target)
+    before = digests(sqlite_target)
+    folder = take_backup(sqlite_target).folder
+    path.unlink()
+    restore(sqlite_target, folder)
+    assert digests(sqlite_target) == before
+    path.unlink()
+    upgrade(sqlite_target)
+    restore(sqlite_target, folder, replace_it=True)
+    assert digests(sqlite_target) == before
+
+
+def test_settings_that_others_gave_the_database_survive_a_restore(postgres_target, postgres):
+    upgrade(postgres_target)
+    fill(postgres_target)
+    folder = take_backup(postgres_target).folder
+    name = postgres_target.url.database
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET statement_timeout = '123s'")
+        connection.exec_driver_sql(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+        connection.exec_driver_sql(f"GRANT CONNECT ON DATABASE {name} TO cms")
+        before = database_facts(connection)
+    result = restore(postgres_target, folder, replace_it=True)
+    with connected(postgres_target) as connection:
+        assert database_facts(connection) == before
+    postgres.drop_database(str(postgres_target.url.set(database=result.kept)))
+
+
+def database_facts(connection):
+    query = """
+        SELECT datdba::regrole::text, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a),
+               (SELECT array_agg(setconfig::text) FROM pg_db_role_setting WHERE setdatabase = d.oid)
+        FROM pg_database d WHERE datname = current_database()"""
+    return tuple(connection.exec_driver_sql(query).one())
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "grow", "remove", "link"])
+@pytest.mark.parametrize("which", ["dump", "manifest", "signature"])
+def test_a_damaged_backup_is_refused_and_nothing_changes(filled, elsewhere, damage, which):
+    folder = take_backup(filled).folder
+    names = {"dump": engine_for(filled).dump_name, "manifest": MANIFEST_NAME, "signature": SIGNATURE_NAME}
+    path = folder / names[which]
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "flip":
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 0x15]) + content[middle + 1 :])
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "grow":
+        path.write_bytes(content + b"x")
+    elif damage == "link":
+        victim = filled.backup_dir.parent / "victim"
+        victim.write_bytes(content[:-7] + b"changed")
+        path.symlink_to(victim)
+    with pytest.raises((BackupDamaged, RestoreFailed)):
+        restore(elsewhere, folder)
+    with pytest.raises((BackupDamaged, RestoreFailed)):
+        restore(filled, folder, replace_it=True)
+    assert count(filled, "blogs") == 3
+
+
+def test_the_backup_of_a_site_with_another_key_is_refused(filled, elsewhere):
+    folder = take_backup(filled).folder
+    with pytest.raises(BackupDamaged, match="signature"):
+        plan_restore(replace(elsewhere, backup_key="another"), folder)
+
+
+def test_a_backup_of_another_kind_of_database_is_refused(sqlite_target, postgres_target):
+    upgrade(sqlite_target)
+    folder = take_backup(sqlite_target).folder
+    with pytest.raises(RestoreRefused, match="sqlite"):
+        plan_restore(postgres_target, folder)
+
+
+def test_a_backup_from_newer_code_is_refused(filled, elsewhere):
+    with connected(filled) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'feedfacecafe'")
+    folder = take_backup(filled).folder
+    with pytest.raises(RestoreRefused, match="feedfacecafe"):
+        plan_restore(filled, folder, replacing=True)
+    restore(elsewhere, folder)
+    assert count(elsewhere, "blogs") == 3
+
+
+def test_the_backup_of_another_database_is_refused_unless_the_target_is_typed(filled, elsewhere):
+    folder = take_backup(filled).folder
+    with pytest.raises(RestoreRefused, match="is of another database") as refused:
+        plan_restore(elsewhere, folder)
+    assert f"--into {elsewhere.database_name}" in str(refused.value.hint)
+    with pytest.raises(RestoreRefused, match="--into names some_other"):
+        plan_restore(elsewhere, folder, into="some_other")
+    assert plan_restore(elsewhere, folder, into=elsewhere.database_name).rows
+
+
+def test_an_older_backup_can_be_restored_and_upgraded(target, request, tmp_path):
+    upgrade(target, SECOND)
+    fill(target)
+    folder = take_backup(target).folder
+    upgrade(target)
+    result = restore(target, folder, replace_it=True)
+    upgrade(target)
+    assert count(target, "blogs") == 3
+    if target.engine_name == "postgresql":
+        request.getfixturevalue("postgres").drop_database(str(target.url.set(database=result.kept)))
+
+
+def test_a_server_that_was_set_up_without_a_locale_is_backed_up_and_restored(postgres_target, monkeypatch):
+    monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")  # what such a server answers in if nobody asks for another
+    upgrade(postgres_target)
+    fill(postgres_target)
+    before = digests(postgres_target)
+    backup = take_backup(postgres_target)
+    assert backup.proven
+    restore(postgres_target, backup.folder, replace_it=True)
+    assert digests(postgres_target) == before
+
+
+def test_an_undo_brings_back_what_a_restore_replaced_and_can_be_undone(filled):
+    folder, before = take_backup(filled, proof=False).folder, digests(filled)
+    with connected(filled) as connection:
+        connection.exec_driver_sql("DELETE FROM blogs")
+    changed = digests(filled)
+    apply_restore(filled, plan_restore(filled, folder, replacing=True), say=quiet)
+    assert digests(filled) == before
+    apply_undo(filled, plan_undo(filled), say=quiet)
+    assert digests(filled) == changed
+    apply_undo(filled, plan_undo(filled), say=quiet)
+    assert digests(filled) == before
+
+
+def test_two_databases_with_long_names_do_not_share_what_was_kept(target):
+    long = [replace(target, url=target.url.set(database=f"{'a' * 50}_{end}")) for end in ("one", "two")]
+    assert kept_prefix(long[0]) != kept_prefix(long[1])
+    assert all(len(f"{kept_prefix(each)}20261123000000_abcd") <= 63 for each in long)
+
+
+def test_an_undo_works_when_the_live_database_is_gone(filled):
+    folder, before = take_backup(filled, proof=False).folder, digests(filled)
+    apply_restore(filled, plan_restore(filled, folder, replacing=True), say=quiet)
+    if filled.engine_name == "sqlite":
+        Path(filled.url.database).unlink()
+    else:
+        engine_for(filled).discard(filled, filled.url.database)
+    assert apply_undo(filled, plan_undo(filled), say=quiet).kept is None
+    assert digests(filled) == before
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", "x" * 64, "-rf", "a\nb"])
+def test_a_name_that_a_server_would_change_is_refused(target, name):
+    with pytest.raises(RestoreRefused, match="cannot be the name"):
+        choose_target(target, name)
+
+
+def test_the_names_that_sqlite_keeps_for_itself_are_refused(sqlite_target):
+    for name in ("cms.db-wal", "cms.db-journal", "cms.db.lock"):
+        with pytest.raises(RestoreRefused, match="belongs to"):
+            choose_target(sqlite_target, name)
+
+
+def test_a_restore_succeeds_while_others_keep_writing(filled):
+    folder = take_backup(filled, proof=False).folder
+    stop = threading.Event()
+    writer = threading.Thread(target=keep_writing, args=(filled, stop))
+    writer.start()
+    try:
+        for _ in range(3):
+            result = apply_restore(filled, plan_restore(filled, folder, replacing=True), say=quiet)
+            assert result.kept
+    finally:
+        stop.set()
+        writer.join()
+    assert count(filled, "blogs") == 3
+
+
+def keep_writing(target, stop):
+    """Count views as a site would, and connect again whenever the restore has ended the session."""
+    while not stop.is_set():
+        with suppress(DBAPIError), engine_for(target).open_tool(target).connect() as connection:
+            while not stop.is_set():
+                connection.exec_driver_sql("UPDATE blogs SET view_count = view_count + 1")
+                connection.commit()
+
+
+def test_without_a_restore_there_is_nothing_to_undo(filled):
+    with pytest.raises(RestoreRefused, match="nothing to bring back"):
+        plan_undo(filled)
+
+
+def test_a_backup_can_go_into_a_new_database_and_leave_the_sites_alone(filled, request):
+    folder, before = take_backup(filled, proof=False).folder, digests(filled)
+    with connected(filled) as connection:
+        connection.exec_driver_sql("DELETE FROM blogs")
+    new = choose_target(filled, f"copy_{os.getpid()}")
+    try:
+        apply_restore(new, plan_restore(new, folder, into=new.database_name), say=quiet)
+        assert digests(new) == before
+        assert count(filled, "blogs") == 0
+        with pytest.raises(RestoreRefused, match="exists already"):
+            choose_target(filled, f"copy_{os.getpid()}")
+    finally:
+        engine_for(filled).discard(filled, f"copy_{os.getpid()}")
