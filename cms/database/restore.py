@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cms.database.backup import apply_backup, plan_backup
@@ -24,6 +24,8 @@ from cms.database.progress import Meter, Say
 from cms.database.proof import find_left_out, refuse_difference, restored
 from cms.database.target import Target
 from cms.words import counted
+
+STAMP = "%Y%m%d%H%M%S"
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,12 @@ def confirm(target: Target, manifest: Manifest, former: str | Path | None) -> No
 
 
 def new_kept_name(target: Target) -> str:
-    return f"{kept_prefix(target)}{datetime.now(UTC):%Y%m%d%H%M%S}_{secrets.token_hex(2)}"
+    """Return a name that sorts after all that are there, also within one second and when the clock was set back."""
+    prefix, moment = kept_prefix(target), datetime.now(UTC)
+    for name in engine_for(target).list_kept(target):
+        with suppress(ValueError):  # not one of ours, which only begins so
+            moment = max(moment, datetime.strptime(f"{name[len(prefix) :][:14]}Z", f"{STAMP}%z") + timedelta(seconds=1))
+    return f"{prefix}{moment:{STAMP}}_{secrets.token_hex(2)}"
 
 
 def locked_if_there(target: Target, say: Say) -> AbstractContextManager[None]:
