@@ -20,6 +20,10 @@ from cms.database.target import Target
 if TYPE_CHECKING:
     from config import Config
 
+# The oldest minor release of each major without a known way for a crafted archive to run code in pg_restore
+# (CVE-2026-116314); minor releases of all majors come out together. pg_dump could be attacked by a server before
+# (CVE-2026-6477). Later majors never had either.
+SAFE_FROM = {15: 20, 16: 16, 17: 12, 18: 6}
 TAKE_ONE = "run `python manage.py backup`, and let a timer do it every day"
 
 
@@ -66,6 +70,24 @@ def check_client_tools(target: Target, connection: sa.Connection) -> list[Proble
     except ToolMissing as missing:
         return [error("backups.E005", f"{missing.what}: {missing.why}", hint=str(missing.hint))]
     return []
+
+
+@register("backups")
+def check_client_defects(target: Target, connection: sa.Connection) -> list[Problem]:
+    """backups.W009: pg_dump or pg_restore is of a release with a defect that somebody else's server or dump can use."""
+    try:
+        tools = engine_for(target).find_tools(target, connection)
+    except ToolMissing:
+        return []  # backups.E005 says so
+    return [
+        warning(
+            "backups.W009",
+            f"{tool.path} is of version {tool.version}, which has a known dangerous defect",
+            hint=f"update the PostgreSQL client programs to {tool.major}.{SAFE_FROM[tool.major]} or newer",
+        )
+        for tool in tools
+        if tool.minor < SAFE_FROM.get(tool.major, 0)
+    ]
 
 
 @register("backups", deploy=True)

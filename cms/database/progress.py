@@ -14,6 +14,7 @@ Say = Callable[[str], None]
 
 EVERY_S = 5.0
 MEGABYTE = 1_000_000
+TELLING_SHARE = 0.02  # less says nothing about the time that the rest takes
 
 
 class Readable(Protocol):
@@ -81,16 +82,14 @@ class Meter:
     def describe(self, elapsed_s: float) -> str:
         """Return the line for a phase that has run for so many seconds."""
         done_bytes = self._bytes + (self._file.stat().st_size if self._file and self._file.exists() else 0)
+        if done_bytes < self._total_bytes * TELLING_SHARE or not done_bytes:
+            return f"{self._doing}: {elapsed_s:,.0f} s so far"
         rows = f"{self._rows:,} rows, " if self._rows else ""
-        line = f"{self._doing}: {rows}{done_bytes / MEGABYTE:,.0f} MB"
-        rate = done_bytes / elapsed_s if elapsed_s else 0.0
-        if self._total_bytes:
-            line += f" of about {self._total_bytes / MEGABYTE:,.0f} MB"
-        line += f", {rate / MEGABYTE:,.0f} MB/s"
+        total = f" of about {self._total_bytes / MEGABYTE:,.0f} MB" if self._total_bytes else ""
+        rate = done_bytes / elapsed_s
+        line = f"{self._doing}: {rows}{done_bytes / MEGABYTE:,.0f} MB{total}, {rate / MEGABYTE:,.0f} MB/s"
         left_bytes = self._total_bytes - done_bytes
-        if rate and left_bytes > 0:
-            return f"{line}, about {left_bytes / rate:,.0f} s left"
-        return f"{line}, {elapsed_s:,.0f} s so far"
+        return f"{line}, about {left_bytes / rate:,.0f} s left" if left_bytes > 0 else line
 
 
 class Counted:

@@ -130,6 +130,23 @@ def test_timeouts_that_protect_the_site_do_not_end_a_backup(postgres_target, tmp
     assert take_backup(replace(postgres_target, pg_bin_dir=slow)).proven
 
 
+def test_a_table_that_the_role_may_not_read_is_named(postgres_target):
+    upgrade(postgres_target)
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql("CREATE ROLE poor LOGIN CREATEDB")
+        connection.exec_driver_sql("GRANT SELECT ON users TO poor")
+    poor = replace(postgres_target, url=postgres_target.url.set(username="poor", password=None))
+    try:
+        with pytest.raises(BackupFailed, match="may not read all of") as failed:
+            take_backup(poor, proof=False)
+        assert "permission denied for table" in str(failed.value.why)
+        assert list(poor.backup_dir.iterdir()) == []
+    finally:
+        with connected(postgres_target) as connection:
+            connection.exec_driver_sql("DROP OWNED BY poor")
+            connection.exec_driver_sql("DROP ROLE poor")
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o720])
 def test_a_folder_that_others_may_write_to_is_refused(filled, mode):
     filled.backup_dir.mkdir()

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cms.database.engines import engine_for
 from cms.database.engines.base import kept_prefix
-from cms.database.errors import BackupDamaged, RestoreFailed, RestoreRefused
+from cms.database.errors import BackupDamaged, DatabaseBusy, RestoreFailed, RestoreRefused
 from cms.database.manifest import MANIFEST_NAME, SIGNATURE_NAME
 from cms.database.restore import apply_restore, plan_restore
 from cms.database.undo import apply_undo, choose_target, plan_undo
@@ -285,3 +285,69 @@ def test_a_backup_can_go_into_a_new_database_and_leave_the_sites_alone(filled, r
             choose_target(filled, f"copy_{os.getpid()}")
     finally:
         engine_for(filled).discard(filled, f"copy_{os.getpid()}")
+
+
+@pytest.fixture
+def plain_role(postgres_target):
+    """Return a site that belongs to a role that may not create databases."""
+    role = f"plain_{postgres_target.database_name[-8:]}"
+    name = postgres_target.database_name
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
+        connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO {role}")
+    plain = replace(postgres_target, url=postgres_target.url.set(username=role, password=None))
+    upgrade(plain)
+    fill(plain)
+    yield plain
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO CURRENT_USER")
+        connection.exec_driver_sql(f"DROP OWNED BY {role}")
+        connection.exec_driver_sql(f"DROP ROLE {role}")
+
+
+def test_a_role_that_may_make_no_database_restores_in_place(plain_role):
+    folder, before = take_backup(plain_role, proof=False).folder, digests(plain_role)
+    with connected(plain_role) as connection:
+        connection.exec_driver_sql("DELETE FROM blogs")
+    changed = digests(plain_role)
+    with pytest.raises(RestoreRefused, match="may not create") as refused:
+        restore(plain_role, folder, replace_it=True)
+    assert "--in-place" in str(refused.value.hint)
+    result = restore(plain_role, folder, replace_it=True, in_place=True)
+    assert digests(plain_role) == before
+    restore(plain_role, result.safety, replace_it=True, in_place=True)
+    assert digests(plain_role) == changed
+
+
+def test_a_restore_in_place_that_fails_changes_nothing(plain_role):
+    folder = take_backup(plain_role, proof=False).folder
+    with connected(plain_role) as connection:
+        connection.exec_driver_sql("DELETE FROM blogs")
+    before = digests(plain_role)
+    admin = replace(plain_role, url=plain_role.url.set(username="postgres"))
+    with connected(admin) as connection:
+        connection.exec_driver_sql("CREATE SCHEMA theirs CREATE TABLE rows (id int)")  # which our role may not drop
+        connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA theirs TO {plain_role.url.username}")
+        connection.exec_driver_sql(f"GRANT SELECT ON theirs.rows TO {plain_role.url.username}")
+    with pytest.raises(RestoreFailed, match="could not be emptied") as failed:
+        restore(plain_role, folder, replace_it=True, in_place=True)
+    assert "must be owner of schema theirs" in str(failed.value.why)
+    after = digests(plain_role)
+    assert {name: rows for name, rows in after.items() if name != "theirs.rows"} == before
+
+
+def test_a_restore_in_place_waits_for_no_reader_for_ever(plain_role):
+    folder, before = take_backup(plain_role, proof=False).folder, digests(plain_role)
+    hurried = replace(plain_role, limits=replace(plain_role.limits, deploy_wait_s=1))
+    with connected(plain_role) as reader:
+        reader.exec_driver_sql("SELECT count(*) FROM blogs")
+        with pytest.raises(DatabaseBusy, match="could not be emptied"):
+            restore(hurried, folder, replace_it=True, in_place=True)
+    assert digests(plain_role) == before
+
+
+def test_on_sqlite_there_is_no_need_to_restore_in_place(sqlite_target):
+    upgrade(sqlite_target)
+    folder = take_backup(sqlite_target, proof=False).folder
+    with pytest.raises(RestoreRefused, match="--in-place is for PostgreSQL"):
+        restore(sqlite_target, folder, replace_it=True, in_place=True)

@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from cms.database.backup import plan_backup
+from cms.database.backup_checks import check_client_defects, check_client_tools
+from cms.database.engines import engine_for
 from cms.database.errors import BackupFailed
 from cms.database.keys import load_key
 from cms.database.manifest import MANIFEST_NAME, SIGNATURE_NAME, verify_backup
 from cms.database.shelf import verify
 from tests.database.backups import take_backup
+from tests.database.rows import connected
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,7 +72,7 @@ def test_check_learns_about_backups(filled, environment):
         done = subprocess.run(
             command, env={**environment, **more}, cwd=ROOT, capture_output=True, text=True, check=False
         )
-        return {problem["id"] for problem in json.loads(done.stdout)["problems"]} - {"backups.I006"}
+        return {problem["id"] for problem in json.loads(done.stdout)["problems"]} - {"backups.I006", "backups.W009"}
 
     assert ids() == {"backups.W001"}
     folder = take_backup(filled).folder
@@ -88,6 +91,30 @@ def test_check_learns_about_backups(filled, environment):
     filled.backup_dir.chmod(0o700)
     if filled.engine_name == "postgresql":
         assert "backups.E005" in ids(PG_BIN_DIR="/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("version", "is_safe"),
+    [
+        ("15.18", False),
+        ("15.20", True),
+        ("18.5", False),
+        ("18.6 (Debian 18.6-1)", True),
+        ("19.0", True),
+        ("99.1", True),
+    ],
+)
+def test_client_programs_with_a_known_defect_are_named(postgres_target, tmp_path, version, is_safe):
+    for name in ("pg_dump", "pg_restore"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) {version}'\n")
+        (tmp_path / name).chmod(0o700)
+    fake = replace(postgres_target, pg_bin_dir=tmp_path)
+    with connected(postgres_target) as connection:
+        if engine_for(fake).describe_server(connection).major > int(version.partition(".")[0]):
+            assert [problem.id for problem in check_client_tools(fake, connection)] == ["backups.E005"]
+            return
+        found = check_client_defects(fake, connection)
+    assert [problem.id for problem in found] == ([] if is_safe else ["backups.W009"] * 2)
 
 
 def test_a_manifest_that_is_nested_too_deep_stops_no_backup(filled):

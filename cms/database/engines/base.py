@@ -87,6 +87,16 @@ class Definitions:
 
 
 @dataclass(frozen=True)
+class ClientTool:
+    """One client program: its path, its version as it prints it, and the numbers of that."""
+
+    path: str
+    version: str
+    major: int
+    minor: int
+
+
+@dataclass(frozen=True)
 class Dump:
     """A dump that is on the disk, and the name and version of the tool that wrote it."""
 
@@ -203,8 +213,8 @@ class DatabaseEngine(ABC):
         """Become the database's own prompt. Raises ToolMissing."""
 
     @abstractmethod
-    def find_tools(self, target: Target, connection: sa.Connection) -> None:
-        """Make sure that the programs for backup and restore are there. Raises ToolMissing."""
+    def find_tools(self, target: Target, connection: sa.Connection) -> tuple[ClientTool, ...]:
+        """Return the programs for backup and restore that fit the server. Raises ToolMissing."""
 
     @abstractmethod
     def may_create_databases(self, connection: sa.Connection) -> bool:

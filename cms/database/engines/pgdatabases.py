@@ -99,7 +99,8 @@ def may_not_create(target: Target) -> RestoreRefused:
     return RestoreRefused(
         f"the role {target.url.username} may not create or rename databases",
         why="a backup is restored into a new database, checked there, and takes over by its name",
-        hint=f"as a superuser: ALTER ROLE {target.url.username} CREATEDB; nothing was changed",
+        hint=f"as a superuser: ALTER ROLE {target.url.username} CREATEDB; or add --in-place, which empties and fills "
+        "the database in one transaction; nothing was changed",
     )
 
 

@@ -10,14 +10,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
 import zstandard
 from psycopg.conninfo import make_conninfo
 
-from cms.database.engines.base import Definitions, Dump, Server
+from cms.database.engines.base import ClientTool, Definitions, Dump, Server
 from cms.database.envelope import Envelope
 from cms.database.errors import BackupFailed, RestoreFailed, ToolMissing
 from cms.database.progress import Meter
@@ -35,15 +34,6 @@ GRANTEE = re.compile(r"""^(?:GRANT|REVOKE|ALTER DEFAULT) .* (?:TO|FROM) ("[^"]+"
 LITERAL = r"'(?:[^']|'')*'(?:::[a-z ]+)?"
 CAST_OF_ARRAY = re.compile(rf"\(ARRAY\[((?:{LITERAL}(?:, )?)+)\]\)::([a-z ]+)\[\]")
 ELEMENT = re.compile(LITERAL)
-
-
-@dataclass(frozen=True)
-class ClientTool:
-    """One client program: its path, its version as it prints it, and the major number."""
-
-    path: str
-    version: str
-    major: int
 
 
 def find_tool(name: str, target: Target, server_major: int) -> ClientTool:
@@ -78,8 +68,8 @@ def ask_version(path: str) -> ClientTool | None:
         answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    match = re.search(r"\b(\d+)(\.\d+)?", answer)
-    return ClientTool(path, match.group(), int(match.group(1))) if match else None
+    match = re.search(r"\b(\d+)(?:\.(\d+))?", answer)
+    return ClientTool(path, match.group(), int(match.group(1)), int(match.group(2) or 0)) if match else None
 
 
 def conninfo(target: Target) -> str:

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import sqlalchemy as sa
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy.exc import ProgrammingError
 
 from cms.database.engines.base import (
+    ClientTool,
     DatabaseEngine,
     Definitions,
     Dump,
@@ -20,6 +23,7 @@ from cms.database.engines.base import (
     Snapshot,
     TableEntry,
     connecting,
+    first_line,
     kept_prefix,
 )
 from cms.database.engines.pgdatabases import (
@@ -47,7 +51,7 @@ from cms.database.engines.pgtools import (
     restore_database,
 )
 from cms.database.envelope import Envelope
-from cms.database.errors import DatabaseUnreachable, DatabaseUnsupported
+from cms.database.errors import BackupFailed, DatabaseUnreachable, DatabaseUnsupported
 from cms.database.progress import Meter, Say
 from cms.database.target import Target
 
@@ -147,7 +151,17 @@ class PostgreSQL(DatabaseEngine):
         with connecting(target, engine) as connection:
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             token = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
-            yield Snapshot(connection, token)
+            try:
+                yield Snapshot(connection, token)
+            except ProgrammingError as error:
+                if not isinstance(error.orig, InsufficientPrivilege):
+                    raise
+                raise BackupFailed(
+                    f"the role {target.url.username} may not read all of {target.name}",
+                    why=first_line(error),
+                    hint=f"as the owner: GRANT SELECT ON ALL TABLES IN SCHEMA public TO {target.url.username}, and the "
+                    "same for sequences; nothing was changed",
+                ) from error
 
     def dump(self, target: Target, snapshot: Snapshot, path: Path, *, envelope: Envelope, meter: Meter) -> Dump:
         major = self.describe_server(snapshot.connection).major
@@ -200,10 +214,9 @@ class PostgreSQL(DatabaseEngine):
     def open_prompt(self, target: Target) -> NoReturn:
         become_psql(target)
 
-    def find_tools(self, target: Target, connection: sa.Connection) -> None:
+    def find_tools(self, target: Target, connection: sa.Connection) -> tuple[ClientTool, ...]:
         major = self.describe_server(connection).major
-        for name in ("pg_dump", "pg_restore"):
-            find_tool(name, target, major)
+        return tuple(find_tool(name, target, major) for name in ("pg_dump", "pg_restore"))
 
     def may_create_databases(self, connection: sa.Connection) -> bool:
         query = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from cms.database.engines.base import (
+    ClientTool,
     DatabaseEngine,
     Definitions,
     Dump,
@@ -185,8 +186,8 @@ class SQLite(DatabaseEngine):
             )
         os.execv(program, [program, str(database_path(target))])  # noqa: S606 - no shell is wanted
 
-    def find_tools(self, target: Target, connection: sa.Connection) -> None:
-        """Python has all that is needed."""
+    def find_tools(self, target: Target, connection: sa.Connection) -> tuple[ClientTool, ...]:  # noqa: ARG002
+        return ()  # Python has all that is needed
 
     def may_create_databases(self, connection: sa.Connection) -> bool:  # noqa: ARG002 - a file can always be tried
         return True
