@@ -16,7 +16,7 @@ from tests.database.rows import quiet
     ("total", "done", "rows", "elapsed_s", "line"),
     [
         (1_000_000_000, 250_000_000, 0, 10, "dumping: 250 MB of about 1,000 MB, 25 MB/s, about 30 s left"),
-        (1_000_000_000, 250_000_000, 12_345, 10, "dumping: 12,345 rows, 250 MB of about 1,000 MB, 25 MB/s, about 30 s left"),
+        (10**9, 250_000_000, 12_345, 10, "dumping: 12,345 rows, 250 MB of about 1,000 MB, 25 MB/s, about 30 s left"),
         (1_000_000_000, 8192, 1, 5, "dumping: 5 s so far"),
         (1_000_000, 2_000_000, 0, 2, "dumping: 2 MB of about 1 MB, 1 MB/s"),
         (0, 2_000_000, 0, 2, "dumping: 2 MB, 1 MB/s"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from flask import Flask, abort
@@ -94,3 +95,14 @@ def test_a_site_whose_connections_are_all_busy_answers_503(site: Site, client: F
         for connection in busy:
             connection.close()
     assert (answer.status_code, client.get("/").status_code) == (503, 200)
+
+
+def test_a_page_whose_tables_are_locked_says_when_to_come_back(migrated_postgres_url: str, tmp_path: Path):
+    with running(settings_for(migrated_postgres_url, tmp_path)) as app, psycopg.connect(migrated_postgres_url) as other:
+        client = app.test_client()
+        assert client.get("/").status_code == 200
+        other.execute("LOCK TABLE blogs IN ACCESS EXCLUSIVE MODE")
+        answer = client.get("/")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        other.rollback()
+        assert client.get("/").status_code == 200

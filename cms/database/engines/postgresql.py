@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+import psycopg
 import sqlalchemy as sa
 from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import event
 from sqlalchemy.exc import ProgrammingError
 
 from cms.database.engines.base import (
@@ -56,6 +58,7 @@ from cms.database.progress import Meter, Say
 from cms.database.target import Target
 
 OLDEST_MAJOR = 15
+PAGE_LOCK_WAIT_S = 3
 # How values become text: a database may have settings of its own, and its copy has not.
 AS_TEXT = {
     "TimeZone": "UTC",
@@ -73,7 +76,7 @@ class PostgreSQL(DatabaseEngine):
     embedded = False
 
     def open_pool(self, target: Target) -> sa.Engine:
-        return sa.create_engine(
+        engine = sa.create_engine(
             target.url,
             pool_pre_ping=True,
             pool_size=target.pool_size,
@@ -87,6 +90,8 @@ class PostgreSQL(DatabaseEngine):
                 "prepare_threshold": None,
             },
         )
+        event.listen(engine, "connect", wait_for_locks_briefly)
+        return engine
 
     def open_tool(self, target: Target, *, migrating: bool = False) -> sa.Engine:
         limits = target.limits
@@ -262,6 +267,16 @@ class PostgreSQL(DatabaseEngine):
             may_own = dict(connection.execute(query).fetchall())
         foreign = {role for role in definitions.owners if not may_own.get(role)}
         return tuple(sorted(foreign.union(set(definitions.grantees) - may_own.keys())))
+
+
+def wait_for_locks_briefly(connection: psycopg.Connection, _record: object) -> None:
+    """Let a page be told to come back later rather than wait for a restore in place, or a migration, to end.
+
+    By a statement and not as a start-up option: poolers refuse those.
+    """
+    connection.autocommit = True
+    connection.execute(f"SET lock_timeout = '{PAGE_LOCK_WAIT_S}s'")
+    connection.autocommit = False
 
 
 def as_text(connection: sa.Connection) -> None:
