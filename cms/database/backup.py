@@ -299,6 +299,8 @@ def refuse_unsafe_folder(folder: Path) -> None:
 
 def find_folder_problem(folder: Path) -> str | None:
     """Return why the folder is not safe for backups; None if it is, or if it is not there yet."""
+    if folder.is_symlink():
+        return f"it is a link to {folder.readlink()}, which whoever may change the link can turn elsewhere"
     if not folder.exists():
         return None
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):

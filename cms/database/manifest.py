@@ -10,7 +10,7 @@ from typing import Any
 from cms.database.contents import Contents
 from cms.database.engines.base import Definitions, Sequence, TableEntry
 from cms.database.errors import BackupDamaged
-from cms.database.files import FileEntry, describe_file, open_private
+from cms.database.files import FileEntry, describe_file, open_private, read_regular
 from cms.database.keys import is_signed, sign
 
 FORMAT = 2
@@ -102,7 +102,7 @@ def read_manifest(folder: Path, key: bytes) -> Manifest:
 def read_sequence(folder: Path) -> int:
     """Return a backup's number without checking its signature; 0 for a manifest that cannot be read."""
     try:
-        number = json.loads((folder / MANIFEST_NAME).read_bytes())["sequence"]
+        number = json.loads(read_regular(folder / MANIFEST_NAME, LARGEST_BYTES))["sequence"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0
     return number if isinstance(number, int) else 0
@@ -111,8 +111,7 @@ def read_sequence(folder: Path) -> int:
 def read_small(folder: Path, name: str) -> bytes:
     """Return a file's content. Raises BackupDamaged if it cannot be read or is far too large."""
     try:
-        with (folder / name).open("rb") as file:
-            content = file.read(LARGEST_BYTES + 1)
+        content = read_regular(folder / name, LARGEST_BYTES + 1)
     except OSError as error:
         raise BackupDamaged(
             f"{folder} is not a whole backup", why=f"{name}: {error.strerror}", hint="give the folder of one backup"
