@@ -72,22 +72,19 @@ def check_client_tools(target: Target, connection: sa.Connection) -> list[Proble
     return []
 
 
-@register("backups")
+@register("backups", deploy=True)
 def check_client_defects(target: Target, connection: sa.Connection) -> list[Problem]:
     """backups.W009: pg_dump or pg_restore is of a release with a defect that somebody else's server or dump can use."""
     try:
         tools = engine_for(target).find_tools(target, connection)
     except ToolMissing:
         return []  # backups.E005 says so
-    return [
-        warning(
-            "backups.W009",
-            f"{tool.path} is of version {tool.version}, which has a known dangerous defect",
-            hint=f"update the PostgreSQL client programs to {tool.major}.{SAFE_FROM[tool.major]} or newer",
-        )
-        for tool in tools
-        if tool.minor < SAFE_FROM.get(tool.major, 0)
-    ]
+    old = [tool for tool in tools if tool.minor < SAFE_FROM.get(tool.major, 0)]
+    if not old:
+        return []
+    found = " and ".join(f"{tool.path} ({tool.version})" for tool in old)
+    cure = f"update the PostgreSQL client programs to {old[0].major}.{SAFE_FROM[old[0].major]} or newer"
+    return [warning("backups.W009", f"client programs with a known dangerous defect: {found}", hint=cure)]
 
 
 @register("backups", deploy=True)

@@ -224,6 +224,18 @@ def test_an_address_with_options_can_be_backed_up(postgres_target):
     assert take_backup(replace(postgres_target, url=url)).proven
 
 
+def test_a_text_that_is_not_utf_8_stops_no_backup(sqlite_target):
+    upgrade(sqlite_target)
+    fill(sqlite_target)
+    with connected(sqlite_target) as connection:
+        connection.exec_driver_sql("UPDATE users SET bio = CAST(x'ff00fe' AS TEXT)")
+    text = digests(sqlite_target)
+    assert take_backup(sqlite_target).proven
+    with connected(sqlite_target) as connection:
+        connection.exec_driver_sql("UPDATE users SET bio = x'ff00fe'")
+    assert digests(sqlite_target)["users"] != text["users"], "a blob is no text"
+
+
 def test_digest_tells_any_changed_value_and_not_the_order_of_rows(filled):
     before = digests(filled)
     key = "blogs" if filled.engine_name == "sqlite" else "public.blogs"
