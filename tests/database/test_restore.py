@@ -104,6 +104,7 @@ def test_settings_that_others_gave_the_database_survive_a_restore(postgres_targe
         connection.exec_driver_sql(f"ALTER DATABASE {name} SET statement_timeout = '123s'")
         connection.exec_driver_sql(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
         connection.exec_driver_sql(f"GRANT CONNECT ON DATABASE {name} TO cms")
+        connection.exec_driver_sql(f"COMMENT ON DATABASE {name} IS 'the site''s own'")
         before = database_facts(connection)
     result = restore(postgres_target, folder, replace_it=True)
     with connected(postgres_target) as connection:
@@ -114,7 +115,8 @@ def test_settings_that_others_gave_the_database_survive_a_restore(postgres_targe
 def database_facts(connection):
     query = """
         SELECT datdba::regrole::text, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a),
-               (SELECT array_agg(setconfig::text) FROM pg_db_role_setting WHERE setdatabase = d.oid)
+               (SELECT array_agg(setconfig::text) FROM pg_db_role_setting WHERE setdatabase = d.oid),
+               shobj_description(oid, 'pg_database')
         FROM pg_database d WHERE datname = current_database()"""
     return tuple(connection.exec_driver_sql(query).one())
 
@@ -351,3 +353,25 @@ def test_on_sqlite_there_is_no_need_to_restore_in_place(sqlite_target):
     folder = take_backup(sqlite_target, proof=False).folder
     with pytest.raises(RestoreRefused, match="--in-place is for PostgreSQL"):
         restore(sqlite_target, folder, replace_it=True, in_place=True)
+
+
+def test_a_setting_that_only_a_superuser_may_give_is_named(postgres_target):
+    name, role = postgres_target.database_name, f"plain_{postgres_target.database_name[-8:]}"
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN CREATEDB")
+        connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO {role}")
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET log_statement = 'all'")
+    plain = replace(postgres_target, url=postgres_target.url.set(username=role, password=None))
+    try:
+        upgrade(plain)
+        fill(plain)
+        folder, before = take_backup(plain, proof=False).folder, digests(plain)
+        with pytest.raises(RestoreRefused, match="the setting log_statement") as refused:
+            restore(plain, folder, replace_it=True)
+        assert "RESET log_statement" in str(refused.value.hint)
+        assert digests(plain) == before
+    finally:
+        with connected(postgres_target) as connection:
+            connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO CURRENT_USER")
+            connection.exec_driver_sql(f"DROP OWNED BY {role}")
+            connection.exec_driver_sql(f"DROP ROLE {role}")

@@ -119,10 +119,19 @@ def copy_grants(connection: psycopg.Connection, target: Target, scratch: Target)
         connection.execute(statement.format(sql.SQL(privilege), name_of(scratch), whom))
 
 
+def copy_comment(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
+    query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
+    for (comment,) in connection.execute(query, [target.url.database]).fetchall():
+        connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name_of(scratch), sql.Literal(comment)))
+
+
 def copy_settings(
     connection: psycopg.Connection, target: Target, scratch: Target, *, only: set[str] | None = None
 ) -> None:
-    """Give the copy what ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET said about the target."""
+    """Give the copy what ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET said about the target.
+
+    Raises RestoreRefused for a setting that this role may not set.
+    """
     query = """
         SELECT CASE setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(setrole) END, unnest(setconfig)
         FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = %s"""
@@ -130,7 +139,14 @@ def copy_settings(
         name, _, value = setting.partition("=")
         if only and name not in only:
             continue
-        connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        try:
+            connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise RestoreRefused(
+                f"the setting {name} of {target.name} cannot be given to the restored copy",
+                why=f"only a superuser may set it, and {target.url.username} is none",
+                hint=f"as a superuser: ALTER DATABASE … RESET {name} now and SET it again after; nothing was changed",
+            ) from error
         whose = sql.SQL("ROLE {} IN ").format(sql.Identifier(role)) if role else sql.SQL("")
         # FROM CURRENT keeps lists such as search_path as they are; quoting the text would make one name of them.
         statement = sql.SQL("ALTER {}DATABASE {} SET {} FROM CURRENT")

@@ -33,6 +33,7 @@ from cms.database.engines.pgdatabases import (
     SCRATCH,
     SCRATCH_LOCK,
     UNHURRIED,
+    copy_comment,
     copy_grants,
     copy_settings,
     create_like,
@@ -197,6 +198,7 @@ class PostgreSQL(DatabaseEngine):
             if not exists(connection, target):
                 connection.execute(rename(scratch, str(target.url.database)))
                 return None
+            copy_comment(connection, target, scratch)
             copy_grants(connection, target, scratch)
             copy_settings(connection, target, scratch)
             swap(connection, target, scratch, kept)
