@@ -76,6 +76,16 @@ def database_address(value: str) -> str:
     return value.strip()
 
 
+def copy_address(value: str) -> str:
+    parts = urlsplit(value.strip())
+    known = parts.scheme in {"s3", "gs", "az", "abfs"} and parts.hostname
+    if not (known or (parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"))):
+        raise ValueError("begin it with file:///, s3://, gs://, az:// or abfs://")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("leave name and password out of it: keys come from AWS_ACCESS_KEY_ID and its like")
+    return value.strip().rstrip("/")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """The settings, parsed. A unit stands at the end of a name: _S seconds, _MS milliseconds, _BYTES bytes."""
@@ -94,6 +104,7 @@ class Config:
 
     BACKUP_DIR: Path = setting(folder, "instance/backups")
     BACKUP_KEY: str | None = setting(key_text, None, secret=True)
+    BACKUP_COPY_URL: str | None = setting(copy_address, None)
     BACKUP_AGE_RECIPIENTS: tuple[str, ...] = setting(words, "")
     BACKUP_AGE_IDENTITY: str | None = setting(text, None, secret=True)
     BACKUP_PROOF: str = setting(choice("on", "off"), "on")

@@ -12,8 +12,9 @@ from cms.checks.messages import Problem, error, info, warning
 from cms.checks.registry import register
 from cms.database.backup import find_folder_problem, list_backup_folders
 from cms.database.engines import engine_for
-from cms.database.errors import ToolMissing
+from cms.database.errors import CopyFailed, ToolMissing
 from cms.database.keys import has_key
+from cms.database.offsite import Place
 from cms.database.shelf import list_backups
 from cms.database.target import Target
 
@@ -99,6 +100,22 @@ def check_other_disk(target: Target, config: Config) -> list[Problem]:
         return []
     cure = "set BACKUP_DIR to another disk, or copy the backups away: one broken disk must not take both"
     return [info("backups.I006", f"{target.backup_dir} is on the same disk as {shared[0]}", hint=cure)]
+
+
+@register("backups", deploy=True)
+def check_copies(target: Target) -> list[Problem]:
+    """backups.W008: the newest proven backup has no copy at BACKUP_COPY_URL, or that place does not answer."""
+    if not target.copy_url or not is_readable(target):
+        return []
+    proven = [entry for entry in list_backups(target).backups if entry.proven_at]
+    try:
+        there = Place(target.copy_url).list_ids()
+    except CopyFailed as failed:
+        return [warning("backups.W008", f"{failed.what}: {failed.why}", hint=str(failed.hint))]
+    if not proven or proven[-1].id in there:
+        return []
+    what = f"the newest proven backup {proven[-1].id} has no copy at {target.copy_url}"
+    return [warning("backups.W008", what, hint="run `python manage.py copy-backups`")]
 
 
 @register("backups")

@@ -33,6 +33,10 @@ class BackupFailed(CmsError):
     """A backup could not be written; nothing stands under a final name."""
 
 
+class CopyFailed(CmsError):
+    """Backups could not be copied to, or read from, the other place; those that are here are as they were."""
+
+
 class BackupDamaged(CmsError):
     """A backup is not what its manifest says; nothing was restored from it."""
 

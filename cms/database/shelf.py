@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from cms.database.backup import list_backup_folders
@@ -20,11 +22,12 @@ FOUND = 3
 class BackupEntry:
     """One backup as the list shows it. restore_ms: what its proof took, the best guess for a restore; None if unproven.
 
-    problem: why its manifest cannot be trusted; then only id and folder mean anything.
+    folder: None for one that is only at the place for copies. copied: whether it is there; None if no place is set.
+    problem: why its manifest cannot be trusted; then only id, folder and copied mean anything.
     """
 
     id: str
-    folder: Path
+    folder: Path | None
     sequence: int
     created_at: str
     revision: str | None
@@ -35,31 +38,48 @@ class BackupEntry:
     encrypted: bool
     why: str
     problem: str | None
+    copied: bool | None = None
 
     def __str__(self) -> str:
         if self.problem:
             return f"{self.id}  CANNOT BE TRUSTED: {self.problem}"
+        secrecy = "  encrypted" if self.encrypted else ""
         cost = f"restored in {self.restore_ms / 1000:.1f} s" if self.restore_ms is not None else "UNPROVEN"
         return (
             f"{self.id}  {age(self.created_at):>8} old  {self.size_bytes:>15,} bytes  {self.rows:>10,} rows  "
-            f"{self.revision or 'no revision'}  {cost}{'  encrypted' if self.encrypted else ''}  ({self.why})"
+            f"{self.revision or 'no revision'}  {cost}{secrecy}{self.standing}  ({self.why})"
         )
+
+    @property
+    def standing(self) -> str:
+        """Where it is, if there is a place for copies."""
+        if self.copied is None:
+            return ""
+        return "  NO COPY" if not self.copied else "  copied" if self.folder else "  copy only"
 
 
 @dataclass(frozen=True)
 class BackupList:
-    """The backups of a folder, oldest first."""
+    """The backups of a folder, oldest first.
+
+    place: where copies of them are, if there is such a place. problem: why that could not be asked.
+    """
 
     folder: Path
     backups: tuple[BackupEntry, ...]
+    place: str | None = None
+    problem: str | None = None
 
     @property
     def exit_code(self) -> int:
-        return FOUND if any(entry.problem for entry in self.backups) else 0
+        return FOUND if self.problem or any(entry.problem for entry in self.backups) else 0
 
     def __str__(self) -> str:
         lines = [str(entry) for entry in self.backups]
-        return "\n".join([*lines, f"{counted(len(lines), 'backup')} in {self.folder}"])
+        if self.problem:
+            return "\n".join([*lines, f"{counted(len(lines), 'backup')} in {self.folder}", self.problem])
+        place = f" and at {self.place}" if self.place else ""
+        return "\n".join([*lines, f"{counted(len(lines), 'backup')} in {self.folder}{place}"])
 
 
 @dataclass(frozen=True)
@@ -86,17 +106,19 @@ def list_backups(target: Target) -> BackupList:
     """Read every manifest of the folder for backups. Opens no dump."""
     folders = list_backup_folders(target.backup_dir)
     key = load_key(target) if folders else b""
-    return BackupList(target.backup_dir, tuple(describe(folder, key) for folder in folders))
+    found = (describe(folder.name, folder, partial(read_manifest, folder, key)) for folder in folders)
+    return BackupList(target.backup_dir, tuple(found))
 
 
-def describe(folder: Path, key: bytes) -> BackupEntry:
+def describe(name: str, folder: Path | None, read: Callable[[], Manifest]) -> BackupEntry:
+    """Return what a manifest says of its backup. name: not the manifest's, for a folder may have been renamed."""
     try:
-        manifest = read_manifest(folder, key)
+        manifest = read()
     except BackupDamaged as damaged:
-        return BackupEntry(folder.name, folder, 0, "", None, 0, 0, None, None, False, "", f"{damaged.why}")
+        return BackupEntry(name, folder, 0, "", None, 0, 0, None, None, False, "", f"{damaged.why}")
     proof = manifest.proof
     return BackupEntry(
-        folder.name,  # not the manifest's: a folder may have been copied or renamed
+        name,
         folder,
         manifest.sequence,
         manifest.created_at,

@@ -43,6 +43,7 @@ class Target:
     media_dir: Path = ROOT / "instance" / "media"
     backup_key: str | None = field(default=None, repr=False)
     backup_key_file: Path = ROOT / "instance" / "backup_key"
+    copy_url: str | None = None
     age_recipients: tuple[str, ...] = ()
     age_identity: str | None = field(default=None, repr=False)
     pool_size: int = 8
@@ -58,6 +59,7 @@ class Target:
             backup_dir=config["BACKUP_DIR"],
             media_dir=config["MEDIA_DIR"],
             backup_key=config["BACKUP_KEY"],
+            copy_url=config["BACKUP_COPY_URL"],
             age_recipients=config["BACKUP_AGE_RECIPIENTS"],
             age_identity=config["BACKUP_AGE_IDENTITY"],
             pool_size=config["DATABASE_POOL_SIZE"],

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from cms.database.backup import BackupPlan, BackupResult
+    from cms.database.target import Target
 
 
 @command
@@ -32,4 +33,22 @@ def backup(
     if folder:
         target = replace(target, backup_dir=folder.resolve())
     plan = plan_backup(target, proof=app.config["BACKUP_PROOF"] == "on" and not no_proof)
-    return plan if dry_run else apply_backup(target, plan, why=why, say=progress)
+    if dry_run:
+        return plan
+    result = apply_backup(target, plan, why=why, say=progress)
+    if target.copy_url:
+        copy(target, result, progress)
+    return result
+
+
+def copy(target: Target, result: BackupResult, progress: Progress) -> None:
+    """Copy this backup, and those before it that have no copy yet. Raises CopyFailed, which names the backup."""
+    from cms.database.errors import CopyFailed
+    from cms.database.offsite import Place, apply_copy, plan_copy
+
+    try:
+        place = Place(str(target.copy_url))
+        progress(str(apply_copy(target, place, plan_copy(target, place), say=progress)))
+    except CopyFailed as error:
+        error.hint = f"{error.hint}; {result.id} is whole in {result.folder}, `copy-backups` tries to copy it again"
+        raise

@@ -46,8 +46,8 @@ def restore(  # noqa: PLR0913 - a parameter for each option
     progress: Progress,
 ) -> RestorePlan | RestoreResult | UndoPlan | UndoResult:
     """Restore a backup folder into the database, verified before and after; what was there is kept."""
+    from cms.database.offsite import find_backup
     from cms.database.restore import apply_restore, plan_restore
-    from cms.database.shelf import find_folder
     from cms.database.target import Target
     from cms.database.undo import choose_target
 
@@ -60,7 +60,7 @@ def restore(  # noqa: PLR0913 - a parameter for each option
         raise click.UsageError("name the folder of a backup, or say --undo; `manage.py list-backups` lists them")
     if name is not None and (in_place or into is not None):
         raise click.UsageError("--to-new-database names the target itself, and takes neither --into nor --in-place")
-    folder = find_folder(target, folder)
+    folder = find_backup(target, folder, say=progress)
     if name is not None:
         target, into = choose_target(target, name), name
     plan = plan_restore(target, folder, replacing=replacing, into=into, in_place=in_place)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cms.management.base import command
+from cms.management.base import Progress, command
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 @command
 @click.argument("folder", type=click.Path(path_type=Path))
-def verify_backup(app: Flask, *, folder: Path) -> VerifiedBackup:
+def verify_backup(app: Flask, *, folder: Path, progress: Progress) -> VerifiedBackup:
     """Check a backup's signature and every file in it; opens no dump and changes nothing."""
-    from cms.database.shelf import find_folder, verify
+    from cms.database.offsite import find_backup
+    from cms.database.shelf import verify
     from cms.database.target import Target
 
     target = Target.of(app.config)
-    return verify(target, find_folder(target, folder))
+    return verify(target, find_backup(target, folder, say=progress))
