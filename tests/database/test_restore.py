@@ -375,3 +375,29 @@ def test_a_setting_that_only_a_superuser_may_give_is_named(postgres_target):
             connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO CURRENT_USER")
             connection.exec_driver_sql(f"DROP OWNED BY {role}")
             connection.exec_driver_sql(f"DROP ROLE {role}")
+
+
+def test_a_session_that_may_not_be_ended_is_named_and_nothing_changes(postgres_target, monkeypatch):
+    """A superuser's session: the role that restores may not end it, and the server renames no database in use."""
+    from cms.database.engines import pgdatabases
+
+    monkeypatch.setattr(pgdatabases, "SWAP_S", 0)  # the clock, as it were: one try, for which the server waits 5 s
+    name, role = postgres_target.database_name, f"plain_{postgres_target.database_name[-8:]}"
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN CREATEDB")
+        connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO {role}")
+    plain = replace(postgres_target, url=postgres_target.url.set(username=role, password=None))
+    upgrade(plain)
+    fill(plain)
+    folder, before = take_backup(plain, proof=False).folder, digests(plain)
+    with connected(postgres_target) as superuser:
+        superuser.exec_driver_sql("SELECT 1")
+        with pytest.raises(DatabaseBusy, match="could not be swapped") as busy:
+            restore(plain, folder, replace_it=True)
+        assert "1 session would not end: process" in str(busy.value.why)
+        assert superuser.exec_driver_sql("SELECT count(*) FROM blogs").scalar_one() == 3
+    assert digests(plain) == before
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO CURRENT_USER")
+        connection.exec_driver_sql(f"DROP OWNED BY {role}")
+        connection.exec_driver_sql(f"DROP ROLE {role}")

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from cms.database.errors import DatabaseBusy, DatabaseUnreachable, RestoreRefused
 from cms.database.target import Target
+from cms.words import counted
 
 SWAP_S = 30
 # What a site sets to protect itself from its pages must not end a backup: the snapshot's connection is idle in its
@@ -211,4 +212,4 @@ def describe_sessions(connection: psycopg.Connection, target: Target) -> str:
     query = "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = %s ORDER BY backend_start"
     found = connection.execute(query, [target.url.database]).fetchall()
     shown = ", ".join(f"process {pid} of {user} ({name or 'unnamed'})" for pid, user, name in found[:5])
-    return f"{len(found)} sessions would not end: {shown}"
+    return f"{counted(len(found), 'session')} would not end: {shown}"
