@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -12,7 +14,8 @@ from cms.checks.registry import register
 from cms.database.engines import engine_for
 from cms.database.environment import is_ours
 from cms.database.errors import DatabaseUnsupported, HistoryBroken, RevisionUnknown
-from cms.database.history import get_head, list_pending, read_current
+from cms.database.history import get_head, list_pending, read_current, read_version_rows, unknown_in_database
+from cms.database.revision_files import find_removal
 from cms.database.target import Target
 from cms.words import counted
 
@@ -44,8 +47,12 @@ def check_revision_known(connection: sa.Connection, scripts: ScriptDirectory) ->
     """database.E004: the database names a revision that no file has, or several."""
     try:
         read_current(connection, scripts)
-    except (RevisionUnknown, HistoryBroken) as unknown:
-        return [error("database.E004", unknown.what, hint=str(unknown.hint))]
+    except RevisionUnknown:
+        revision = read_version_rows(connection)[0]
+        unknown = unknown_in_database(revision, find_removal(Path(scripts.versions), revision))
+        return [error("database.E004", f"{unknown.what}: {unknown.why}", hint=str(unknown.hint))]
+    except HistoryBroken as several:
+        return [error("database.E004", several.what, hint=str(several.hint))]
     return []
 
 
@@ -113,7 +120,8 @@ def find_current(connection: sa.Connection, scripts: ScriptDirectory) -> str | N
 
 
 def is_readable(connection: sa.Connection, scripts: ScriptDirectory) -> bool:
-    return not check_revision_known(connection, scripts)
+    rows = read_version_rows(connection)
+    return not rows or find_current(connection, scripts) is not None
 
 
 @register("database")

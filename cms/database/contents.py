@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from cms.database.engines.base import DatabaseEngine
 from cms.database.fingerprint import read_fingerprint
-from cms.database.history import VERSION_TABLE
+from cms.database.history import read_version_rows
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,4 @@ def read_contents(engine: DatabaseEngine, connection: sa.Connection) -> Contents
 
 
 def read_revision(connection: sa.Connection) -> str | None:
-    if not sa.inspect(connection).has_table(VERSION_TABLE):
-        return None
-    rows = connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE} ORDER BY 1")).scalars()  # noqa: S608
-    return ", ".join(rows) or None
+    return ", ".join(read_version_rows(connection)) or None

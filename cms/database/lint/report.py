@@ -8,19 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alembic.script import Script, ScriptDirectory
-from alembic.util import CommandError
 
-from cms.database.engines import engine_for
-from cms.database.engines.base import connecting
-from cms.database.errors import RevisionUnknown, ToolMissing
-from cms.database.history import list_pending, list_revisions, load_scripts, read_current
+from cms.database.errors import ToolMissing
+from cms.database.history import get_script, list_pending, list_revisions, load_scripts, read_current_of
 from cms.database.lint.acceptance import judge_acceptances, read_acceptances
 from cms.database.lint.evidence import Evidence, gather, said_on_postgresql
 from cms.database.lint.findings import RULES, Finding, Remark
 from cms.database.lint.shapes import judge_trial
 from cms.database.lint.source import Source, judge_secrets, judge_source, list_row_changes
 from cms.database.lint.statements import judge_rows, judge_statements
-from cms.database.lint.trial import get_script
 from cms.database.revision_files import list_uncommitted
 from cms.database.target import ROOT, Target
 from cms.words import counted
@@ -74,33 +70,16 @@ def lint_migrations(target: Target, *, everything: bool = False, since: str | No
     if everything:
         return lint_chosen(target, scripts, history, "the whole history")
     if since is not None:
-        after = resolve(scripts, since)
+        after = None if since == "base" else get_script(scripts, since).revision
         return lint_chosen(target, scripts, pending_after(scripts, after), f"after {after or 'base'}")
     uncommitted = list_uncommitted(target.migrations_dir / "versions")
-    pending = pending_after(scripts, find_current(target, scripts))
+    pending = pending_after(scripts, read_current_of(target, scripts))
     chosen = [each for each in history if each in pending or file_of(get_script(scripts, each)) in uncommitted]
     return lint_chosen(target, scripts, chosen, f"not in {target.name} yet or not committed; --all looks at every one")
 
 
-def resolve(scripts: ScriptDirectory, revision: str) -> str | None:
-    try:
-        found = scripts.get_revision(revision)
-    except CommandError as error:
-        hint = "`python manage.py showmigrations` lists them"
-        raise RevisionUnknown(f"there is no revision {revision}", why=str(error), hint=hint) from error
-    return found.revision if found else None
-
-
 def pending_after(scripts: ScriptDirectory, revision: str | None) -> list[str]:
     return [each.id for each in list_pending(scripts, revision)]
-
-
-def find_current(target: Target, scripts: ScriptDirectory) -> str | None:
-    engine = engine_for(target)
-    if engine.embedded and engine.is_absent(target):
-        return None
-    with connecting(target, engine.open_tool(target)) as connection:
-        return read_current(connection, scripts)
 
 
 def lint_chosen(target: Target, scripts: ScriptDirectory, chosen: Sequence[str], scope: str) -> LintReport:

@@ -17,7 +17,7 @@ from cms.database.engines.base import connecting, first_line
 from cms.database.engines.sqlite import begin_for_real
 from cms.database.errors import IrreversibleMigration, MigrationFailed
 from cms.database.fingerprint import SCRATCH_SCHEMA, make_scratch_schema
-from cms.database.history import list_revisions
+from cms.database.history import get_script, list_revisions
 from cms.database.lint.catalog import Shape, read_shape
 from cms.database.lint.recording import Statement, record
 from cms.database.target import Target
@@ -88,12 +88,6 @@ def try_history(
                 return
         elif failed := attempt(connection, script, "upgrade").failure:
             raise MigrationFailed(f"revision {revision.id} cannot be applied", why=failed.why)
-
-
-def get_script(scripts: ScriptDirectory, revision: str) -> Script:
-    script = scripts.get_revision(revision)
-    assert script is not None  # noqa: S101 - the id comes from the same scripts
-    return script
 
 
 def try_one(connection: sa.Connection, script: Script) -> Trial:
