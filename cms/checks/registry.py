@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from cms.checks.messages import Problem
 
 Check = Callable[..., list[Problem]]
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -21,17 +23,43 @@ class Registered:
     deploy: bool
 
     @property
+    def name(self) -> str:
+        return self.check.__name__
+
+    @property
+    def finds(self) -> str:
+        """Return the docstring's first line, which begins with the id of what it finds."""
+        return (inspect.getdoc(self.check) or self.name).partition("\n")[0]
+
+    @property
     def needs(self) -> list[str]:
         return list(inspect.signature(self.check).parameters)
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A check that looked, and what it would have found."""
+
+    check: str
+    finds: str
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """A check that could not look, what it would have found, and why it could not."""
+
+    check: str
+    finds: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Findings:
-    """What the checks found, the names of those that looked, and of those that could not."""
+    """What the checks found, those that looked, and those that could not."""
 
     problems: tuple[Problem, ...]
-    checked: tuple[str, ...]
-    unchecked: tuple[str, ...]
+    checked: tuple[Measured, ...]
+    unchecked: tuple[Unchecked, ...]
 
 
 class Registry:
@@ -61,20 +89,26 @@ class Registry:
         wanted = set(tags)
         return [each for each in self._checks if each.tag in wanted and (deploy or not each.deploy)]
 
-    def run(self, tags: Iterable[str], *, deploy: bool, given: Mapping[str, Any]) -> Findings:
+    def run(
+        self, tags: Iterable[str], *, deploy: bool, given: Mapping[str, Any], lacking: Mapping[str, str] = NOTHING
+    ) -> Findings:
         """Run the checks of the tags whose parameters are all given.
 
         given: name of a parameter → what the check looks at; Any, since each check looks at something else.
+        lacking: name of a parameter, or a tag → why checks that need it, or have it, cannot look.
         """
         problems: list[Problem] = []
-        checked: list[str] = []
-        unchecked: list[str] = []
+        checked: list[Measured] = []
+        unchecked: list[Unchecked] = []
         for registered in self._chosen(tags, deploy=deploy):
-            if all(name in given for name in registered.needs):
-                problems += registered.check(**{name: given[name] for name in registered.needs})
-                checked.append(registered.check.__name__)
-            else:
-                unchecked.append(registered.check.__name__)
+            missing = [name for name in registered.needs if name not in given]
+            missing += [registered.tag] if registered.tag in lacking else []
+            if missing:
+                why = lacking.get(missing[0], f"there is no {missing[0]} to look at")
+                unchecked.append(Unchecked(registered.name, registered.finds, why))
+                continue
+            problems += registered.check(**{name: given[name] for name in registered.needs})
+            checked.append(Measured(registered.name, registered.finds))
         return Findings(tuple(problems), tuple(checked), tuple(unchecked))
 
 

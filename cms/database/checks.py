@@ -13,7 +13,7 @@ from cms.checks.messages import Problem, error, info, warning
 from cms.checks.registry import register
 from cms.database.engines import engine_for
 from cms.database.environment import is_ours
-from cms.database.errors import DatabaseUnsupported, HistoryBroken, RevisionUnknown
+from cms.database.errors import HistoryBroken, RevisionUnknown
 from cms.database.history import get_head, list_pending, read_current, read_version_rows, unknown_in_database
 from cms.database.revision_files import find_removal
 from cms.database.target import Target
@@ -28,17 +28,7 @@ def check_single_head(scripts: ScriptDirectory) -> list[Problem]:
     try:
         get_head(scripts)
     except HistoryBroken as broken:
-        return [error("database.E001", broken.what, hint=str(broken.hint))]
-    return []
-
-
-@register("database")
-def check_server_version(target: Target, connection: sa.Connection) -> list[Problem]:
-    """database.E003: the server is older than what this release was tested with."""
-    try:
-        engine_for(target).describe_server(connection)
-    except DatabaseUnsupported as old:
-        return [error("database.E003", f"{old.what}: {old.why}", hint=str(old.hint))]
+        return [error("database.E001", broken.what, why=broken.why, hint=str(broken.hint))]
     return []
 
 
@@ -50,9 +40,9 @@ def check_revision_known(connection: sa.Connection, scripts: ScriptDirectory) ->
     except RevisionUnknown:
         revision = read_version_rows(connection)[0]
         unknown = unknown_in_database(revision, find_removal(Path(scripts.versions), revision))
-        return [error("database.E004", f"{unknown.what}: {unknown.why}", hint=str(unknown.hint))]
+        return [error("database.E004", unknown.what, why=unknown.why, hint=str(unknown.hint))]
     except HistoryBroken as several:
-        return [error("database.E004", several.what, hint=str(several.hint))]
+        return [error("database.E004", several.what, why=several.why, hint=str(several.hint))]
     return []
 
 
@@ -124,7 +114,7 @@ def is_readable(connection: sa.Connection, scripts: ScriptDirectory) -> bool:
     return not rows or find_current(connection, scripts) is not None
 
 
-@register("database")
+@register("schema")
 def check_journal_mode(target: Target, connection: sa.Connection) -> list[Problem]:
     """database.I001: SQLite without write-ahead log lets readers and writers wait for each other."""
     if target.engine_name != "sqlite" or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal":
