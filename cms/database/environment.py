@@ -26,6 +26,7 @@ from cms.database.errors import DatabaseBusy, MigrationFailed
 from cms.database.fingerprint import is_counted
 from cms.database.history import read_version_rows
 from cms.database.journal import new_entry, write_entry
+from cms.database.revision_files import checksum_of
 from cms.database.target import Target
 from cms.words import counted
 
@@ -72,10 +73,12 @@ class Run:
         if connection.dialect.name == "sqlite":
             refuse_orphans(connection, step)
         if step.is_stamp:
-            direction, revisions = "stamp", step.destination_revision_ids
+            direction, revisions, checksum = "stamp", step.destination_revision_ids, None
         else:
             direction, revisions = ("upgrade" if step.is_upgrade else "downgrade"), step.up_revision_ids
-        entry = new_entry(", ".join(revisions) or "base", direction, duration_s=time.monotonic() - self.step_began)
+            checksum = checksum_of(step.up_revision.path) if isinstance(step.up_revision, Script) else None
+        took_s = time.monotonic() - self.step_began
+        entry = new_entry(", ".join(revisions) or "base", direction, duration_s=took_s, checksum=checksum)
         write_entry(connection, entry)
         self.say(f"{direction} {entry.revision}  {title_of(step)}  {entry.duration_ms} ms")
         self.step_began = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,6 +61,13 @@ def assigned_ids(node: ast.stmt) -> Iterator[tuple[str, tuple[str, ...]]]:
     for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
         if isinstance(target, ast.Name):
             yield target.id, tuple(text for text in texts if isinstance(text, str))
+
+
+def checksum_of(file: str | Path) -> str:
+    """Return the SHA-256 of what a file does: its lines without those that are empty or only a comment."""
+    lines = Path(file).read_text(encoding="utf-8").splitlines()
+    code = [line.rstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return hashlib.sha256("\n".join(code).encode()).hexdigest()
 
 
 def list_uncommitted(folder: Path) -> set[Path]:

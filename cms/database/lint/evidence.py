@@ -19,8 +19,12 @@ from cms.database.target import Target
 
 @dataclass(frozen=True)
 class Evidence:
-    """Trials of each revision by engine; squawk, if it is there; and what was not looked at, and why."""
+    """Trials of each revision by engine; squawk, if it is there; and what was not looked at, and why.
 
+    engines: those that the revisions are judged for.
+    """
+
+    engines: Sequence[str]
     trials: dict[str, dict[str, Trial]]
     squawk: Squawk | None
     unchecked: tuple[str, ...]
@@ -35,25 +39,30 @@ class Runs:
     server: int = OLDEST_SERVER
 
 
-def gather(target: Target, scripts: ScriptDirectory, chosen: Sequence[str]) -> Evidence:
-    """Run the chosen revisions on SQLite in memory and, if that is the target, on PostgreSQL; find squawk.
+def gather(target: Target, scripts: ScriptDirectory, chosen: Sequence[str], engines: Sequence[str]) -> Evidence:
+    """Run the chosen revisions on SQLite in memory and on PostgreSQL, if that is the target; find squawk.
 
-    Changes nothing. Raises DatabaseUnreachable.
+    engines: "sqlite", "postgresql" or both. Changes nothing. Raises DatabaseUnreachable.
     """
-    with scratch_sqlite() as connection:
-        runs = {"sqlite": try_all(connection, scripts, chosen)}
-    runs["postgresql"] = run_on_postgresql(target, scripts, chosen)
+    runs: dict[str, Runs] = {}
+    if "sqlite" in engines:
+        with scratch_sqlite() as connection:
+            runs["sqlite"] = try_all(connection, scripts, chosen)
+    if "postgresql" in engines:
+        runs["postgresql"] = run_on_postgresql(target, scripts, chosen)
     trials = {
         revision: {engine: each.trials[revision] for engine, each in runs.items() if revision in each.trials}
         for revision in chosen
     }
     unchecked = [line for each in runs.values() for line in each.unchecked]
+    if "postgresql" not in engines:
+        return Evidence(engines, trials, None, tuple(unchecked))
     squawk = None
     try:
         squawk = Squawk(find_squawk(), runs["postgresql"].server)
     except ToolMissing as missing:
         unchecked.append(f"locks and rewrites on PostgreSQL, since {missing.what} ({missing.hint})")
-    return Evidence(trials, squawk, tuple(unchecked))
+    return Evidence(engines, trials, squawk, tuple(unchecked))
 
 
 def run_on_postgresql(target: Target, scripts: ScriptDirectory, chosen: Sequence[str]) -> Runs:
@@ -80,10 +89,15 @@ def try_all(connection: sa.Connection, scripts: ScriptDirectory, chosen: Sequenc
     return Runs(trials, (f"the run of {', '.join(untried)} on {engine}, since {why}",) if untried else ())
 
 
-def said_on_postgresql(scripts: ScriptDirectory, revision: str, evidence: Evidence) -> tuple[Statement, ...] | None:
-    """Return what an upgrade says to PostgreSQL: rendered, or recorded in the trial; None if neither is possible."""
+def said_on(scripts: ScriptDirectory, revision: str, evidence: Evidence) -> tuple[Statement, ...] | None:
+    """Return what an upgrade says to PostgreSQL if that counts, else to SQLite; None if that cannot be known.
+
+    For PostgreSQL it is rendered, which needs no server; a revision that reads is taken from the trial.
+    """
+    trials = evidence.trials[revision]
+    if "postgresql" not in evidence.engines:
+        return trials["sqlite"].up if "sqlite" in trials else None
     try:
         return tuple(render(get_script(scripts, revision)))
     except Exception:  # noqa: BLE001 - a revision that reads the database fails in whatever way when there is none
-        trial = evidence.trials[revision].get("postgresql")
-        return trial.up if trial and trial.up else None
+        return trials["postgresql"].up or None if "postgresql" in trials else None

@@ -12,16 +12,19 @@ from alembic.script import Script, ScriptDirectory
 from cms.database.errors import ToolMissing
 from cms.database.history import get_script, list_pending, list_revisions, load_scripts, read_current_of
 from cms.database.lint.acceptance import judge_acceptances, read_acceptances
-from cms.database.lint.evidence import Evidence, gather, said_on_postgresql
+from cms.database.lint.evidence import Evidence, gather, said_on
 from cms.database.lint.findings import RULES, Finding, Remark
+from cms.database.lint.risk import describe_risk
 from cms.database.lint.shapes import judge_trial
 from cms.database.lint.source import Source, judge_secrets, judge_source, list_row_changes
 from cms.database.lint.statements import judge_rows, judge_statements
+from cms.database.lint.trial import Trial
 from cms.database.revision_files import list_uncommitted
 from cms.database.target import ROOT, Target
 from cms.words import counted
 
 FOUND = 3
+BOTH = ("sqlite", "postgresql")
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,17 @@ class Accepted:
 
 @dataclass(frozen=True)
 class LintReport:
-    """What was found. scope: which revisions were looked at, in words; unchecked: what was not looked at, and why."""
+    """What was found. scope: which revisions were looked at, in words; unchecked: what was not looked at, and why.
+
+    risks: one line for each revision: what it does, on PostgreSQL if that was asked for, and who waits.
+    """
 
     scope: str
     revisions: tuple[str, ...]
     findings: tuple[Finding, ...]
     accepted: tuple[Accepted, ...]
     unchecked: tuple[str, ...]
+    risks: tuple[str, ...]
     duration_ms: int
 
     @property
@@ -51,7 +58,7 @@ class LintReport:
         return FOUND if self.findings else 0
 
     def __str__(self) -> str:
-        lines = [str(each) for each in (*self.findings, *self.accepted)]
+        lines = [*(str(each) for each in (*self.findings, *self.accepted)), *self.risks]
         lines += [f"NOT CHECKED: {each}" for each in self.unchecked]
         found = counted(len(self.findings), "finding") if self.findings else "no findings"
         took = f"{self.duration_ms / 1000:.1f} s"
@@ -82,12 +89,14 @@ def pending_after(scripts: ScriptDirectory, revision: str | None) -> list[str]:
     return [each.id for each in list_pending(scripts, revision)]
 
 
-def lint_chosen(target: Target, scripts: ScriptDirectory, chosen: Sequence[str], scope: str) -> LintReport:
-    """Do what ``lint_migrations`` does, for the revisions of these ids, oldest first."""
+def lint_chosen(
+    target: Target, scripts: ScriptDirectory, chosen: Sequence[str], scope: str, *, engines: Sequence[str] = BOTH
+) -> LintReport:
+    """Do what ``lint_migrations`` does, for the revisions of these ids, oldest first, on one engine or both."""
     if not chosen:
-        return LintReport(scope, (), (), (), (), 0)
+        return LintReport(scope, (), (), (), (), (), 0)
     began = time.monotonic()
-    evidence = gather(target, scripts, chosen)
+    evidence = gather(target, scripts, chosen, engines)
     verdicts = [judge(scripts, revision, evidence) for revision in chosen]
     return LintReport(
         scope,
@@ -95,6 +104,10 @@ def lint_chosen(target: Target, scripts: ScriptDirectory, chosen: Sequence[str],
         tuple(finding for verdict in verdicts for finding in verdict.findings),
         tuple(accepted for verdict in verdicts for accepted in verdict.accepted),
         (*evidence.unchecked, *(line for verdict in verdicts for line in verdict.unchecked)),
+        tuple(
+            f"{each} ({get_script(scripts, each).doc}): {verdict.risk}"
+            for each, verdict in zip(chosen, verdicts, strict=True)
+        ),
         round((time.monotonic() - began) * 1000),
     )
 
@@ -106,6 +119,7 @@ class Verdict:
     findings: tuple[Finding, ...]
     accepted: tuple[Accepted, ...]
     unchecked: tuple[str, ...]
+    risk: str
 
 
 def judge(scripts: ScriptDirectory, revision: str, evidence: Evidence) -> Verdict:
@@ -115,8 +129,10 @@ def judge(scripts: ScriptDirectory, revision: str, evidence: Evidence) -> Verdic
     remarks = list(judge_source(script, source))
     for trial in evidence.trials[revision].values():
         remarks += [*judge_trial(trial, source), *judge_rows(trial, list_row_changes(source))]
-    in_sql, unchecked = judge_sql(scripts, revision, evidence)
-    remarks += in_sql
+    unchecked: tuple[str, ...] = ()
+    if "postgresql" in evidence.engines:
+        in_sql, unchecked = judge_sql(scripts, revision, evidence)
+        remarks += in_sql
     acceptances = read_acceptances(source)
     reasons = {each.rule: each.reason for each in acceptances if each.reason}
     remarks += judge_acceptances(acceptances, remarks, squawk_asked=evidence.squawk is not None)
@@ -125,18 +141,22 @@ def judge(scripts: ScriptDirectory, revision: str, evidence: Evidence) -> Verdic
         tuple(finding for finding, reason in found if reason is None),
         tuple(Accepted(finding, reason) for finding, reason in found if reason is not None),
         unchecked,
+        describe_risk(said_on(scripts, revision, evidence) or (), first_trial(revision, evidence)),
     )
+
+
+def first_trial(revision: str, evidence: Evidence) -> Trial | None:
+    return next(iter(evidence.trials[revision].values()), None)
 
 
 def judge_sql(scripts: ScriptDirectory, revision: str, evidence: Evidence) -> tuple[list[Remark], tuple[str, ...]]:
     """Return what is wrong with what an upgrade says to PostgreSQL, and what could not be looked at."""
-    said = said_on_postgresql(scripts, revision, evidence)
+    said = said_on(scripts, revision, evidence)
     if said is None:
         return [], (f"the SQL of {revision} for PostgreSQL: it reads the database, and no PostgreSQL was asked",)
     remarks = [*judge_statements(said), *judge_secrets(said)]
-    trial = next(iter(evidence.trials[revision].values()), None)
     try:
-        remarks += evidence.squawk.judge(said, trial) if evidence.squawk else []
+        remarks += evidence.squawk.judge(said, first_trial(revision, evidence)) if evidence.squawk else []
     except ToolMissing as mute:
         return remarks, (f"locks and rewrites of {revision}: {mute.what}: {mute.why} ({mute.hint})",)
     return remarks, ()

@@ -17,6 +17,7 @@ from cms.database.lint.trial import Trial
 from cms.words import counted
 
 SHOWN = 3
+TYPE_CHANGE = re.compile(r'ALTER TABLE "?(\w+)"? ALTER COLUMN "?(\w+)"? TYPE', re.IGNORECASE)
 STEP_RULES = {"upgrade": "does-not-run", "downgrade": "downgrade-fails", "upgrade again": "upgrade-again-differs"}
 
 
@@ -95,9 +96,12 @@ def width(kind: types.Integer) -> int:
     return 0 if isinstance(kind, types.SmallInteger) else 2 if isinstance(kind, types.BigInteger) else 1
 
 
-def is_widened(trial: Trial, table: str, column: str) -> bool:
-    """Return whether the upgrade only made a text longer or gave a number more digits: nothing is rewritten then."""
-    old, new = trial.before.columns.get((table, column)), trial.after.columns.get((table, column))
+def is_only_widened(sql: str, trial: Trial | None) -> bool:
+    """Return whether a statement only makes a text longer or gives a number more digits: nothing is rewritten then."""
+    change = TYPE_CHANGE.match(sql)
+    if change is None or trial is None:
+        return False
+    old, new = (shape.columns.get((change[1], change[2])) for shape in (trial.before, trial.after))
     if old is None or new is None or isinstance(old.kind, types.Integer):
         return False
     same_scale = getattr(old.kind, "scale", None) == getattr(new.kind, "scale", None)

@@ -17,7 +17,7 @@ from typing import Any
 from cms.database.errors import ToolMissing
 from cms.database.lint.findings import Remark
 from cms.database.lint.recording import BLOCK, Statement
-from cms.database.lint.shapes import is_widened
+from cms.database.lint.shapes import is_only_widened
 from cms.database.lint.statements import CHANGES_SCHEMA
 from cms.database.lint.trial import Trial
 
@@ -53,7 +53,6 @@ ALSO = [
 ]
 VIRTUAL = re.compile(r".* ADD COLUMN .* GENERATED ALWAYS AS (?!.*\bSTORED\b)", re.IGNORECASE)
 NEW_NULLABLE_REFERENCE = re.compile(r"ALTER TABLE \S+ ADD COLUMN (?!.*NOT NULL).*REFERENCES", re.IGNORECASE)
-TYPE_CHANGE = re.compile(r'ALTER TABLE "?(\w+)"? ALTER COLUMN "?(\w+)"? TYPE', re.IGNORECASE)
 WITHOUT_NOT_VALID = re.compile(r"ALTER TABLE .* ADD (?:CONSTRAINT \S+ )?(?:UNIQUE|PRIMARY KEY|EXCLUDE)", re.IGNORECASE)
 
 
@@ -107,8 +106,8 @@ class Squawk:
 def is_false(rule: str, statement: Statement, trial: Trial | None) -> bool:
     """Return whether a finding is not so, by what was measured and by the types before and after."""
     sql = statement.in_one_line
-    if rule == "changing-column-type" and trial and (change := TYPE_CHANGE.match(sql)):
-        return is_widened(trial, change[1], change[2])
+    if rule == "changing-column-type":
+        return is_only_widened(sql, trial)
     if rule in {"adding-foreign-key-constraint", "constraint-missing-not-valid"} and NEW_NULLABLE_REFERENCE.match(sql):
         return True  # every new value is null, so nothing is scanned
     if rule == "constraint-missing-not-valid" and WITHOUT_NOT_VALID.match(sql):
