@@ -16,11 +16,12 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Registered:
-    """One check. deploy: runs only when asked about a production deployment."""
+    """One check. deploy: runs only when asked about a production deployment; only: on this kind of database, or any."""
 
     check: Check
     tag: str
     deploy: bool
+    only: str | None
 
     @property
     def name(self) -> str:
@@ -68,11 +69,11 @@ class Registry:
     def __init__(self) -> None:
         self._checks: list[Registered] = []
 
-    def register(self, tag: str, *, deploy: bool = False) -> Callable[[Check], Check]:
-        """Add the decorated function; its parameters name what it looks at."""
+    def register(self, tag: str, *, deploy: bool = False, only: str | None = None) -> Callable[[Check], Check]:
+        """Add the decorated function; its parameters name what it looks at, ``only`` the kind of database it is for."""
 
         def add(check: Check) -> Check:
-            self._checks.append(Registered(check, tag, deploy))
+            self._checks.append(Registered(check, tag, deploy, only))
             return check
 
         return add
@@ -101,6 +102,8 @@ class Registry:
         checked: list[Measured] = []
         unchecked: list[Unchecked] = []
         for registered in self._chosen(tags, deploy=deploy):
+            if registered.only not in {None, getattr(given.get("target"), "engine_name", None)}:
+                continue
             missing = [name for name in registered.needs if name not in given]
             missing += [registered.tag] if registered.tag in lacking else []
             if missing:
