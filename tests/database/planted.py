@@ -510,6 +510,87 @@ def downgrade():
         t.drop_column('subtitle')
 """,
     ),
+    "rows change behind a comment": (
+        "unbatched-data",
+        """
+def upgrade():
+    op.execute('-- all of them\\nUPDATE blogs SET status = 1')  # <-
+
+
+def downgrade():
+    pass
+""",
+    ),
+    "rows change in small letters": (
+        "unbatched-data",
+        """
+def upgrade():
+    op.get_bind().execute(sa.text('delete from redirects'))  # <-
+
+
+def downgrade():
+    pass
+""",
+    ),
+    "rows change behind a common table expression": (
+        "unbatched-data",
+        """
+def upgrade():
+    op.execute('WITH old AS (SELECT id FROM blogs) DELETE FROM redirects')  # <-
+
+
+def downgrade():
+    pass
+""",
+    ),
+    "a table is dropped behind another statement": (
+        "drop-without-copy",
+        """
+def upgrade():
+    if op.get_context().dialect.name == 'postgresql':
+        op.execute('SELECT 1; DROP TABLE redirects')  # <-
+
+
+def downgrade():
+    pass
+""",
+    ),
+    "a column is dropped without the word": (
+        "drop-without-copy",
+        """
+def upgrade():
+    if op.get_context().dialect.name == 'postgresql':
+        op.execute('alter table blogs drop word_count')  # <-
+
+
+def downgrade():
+    pass
+""",
+    ),
+    "a required column is added without the word": (
+        "required-without-default",
+        """
+def upgrade():
+    if op.get_context().dialect.name == 'postgresql':
+        op.execute('alter table blogs add mood text not null')  # <-
+
+
+def downgrade():
+    pass
+""",
+    ),
+    "code is hidden in a block": (
+        "hidden-code",
+        """
+def upgrade():
+    if op.get_context().dialect.name == 'postgresql':
+        op.execute('DO $$ BEGIN DELETE FROM blogs; END $$')  # <-
+
+
+def downgrade():
+    pass
+""",
+    ),
 }
 
 GOOD = {

@@ -30,6 +30,7 @@ RULES = {
     "autocommit-not-alone": "leave that one statement alone: what ran before it stays after a failure",
     "transaction-control": "leave it out: each revision is one transaction, which Alembic ends",
     "session-setting": "use SET LOCAL, which ends with the revision; timeouts are settings of the site",
+    "hidden-code": "write it as statements of the revision, or accept it with what it does",
     "native-enum": "use a text with a check constraint: the type survives a downgrade and breaks the next upgrade",
     "json-column": 'use sa.JSON().with_variant(JSONB(), "postgresql"): json has no equality, so DISTINCT fails',
     "table-lock": "nobody reads or writes the table meanwhile; do it in a planned pause, or find another way",

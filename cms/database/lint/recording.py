@@ -20,6 +20,9 @@ from cms.database.errors import MigrationFailed
 from cms.database.schema import Base
 
 BLOCK = " -- autocommit block"
+LEADING_COMMENTS = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
+# What may hold a semicolon that ends nothing: texts, names, dollar quotes, comments.
+PARTS = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|(\$\w*\$).*?\1|--[^\n]*|/\*.*?\*/|;", re.DOTALL)
 ENDS = re.compile(r"(?:BEGIN|COMMIT|ROLLBACK|START TRANSACTION|END|PREPARE TRANSACTION)\b", re.IGNORECASE)
 LEAVES = re.compile(
     r"SET\b.*\bsearch_path|(?:(?:CREATE|ALTER|DROP|LOCK|TRUNCATE) TABLE|INSERT INTO|UPDATE|DELETE FROM"
@@ -48,10 +51,23 @@ class Tape:
         self.statements: list[Statement] = []
 
     def write(self, sql: str) -> None:
-        self.statements.append(Statement(sql.strip(), line_in(self._file)))
+        line = line_in(self._file)
+        self.statements += [Statement(each, line) for each in split_statements(sql)]
 
     def flush(self) -> None:
         """Do nothing: all is written."""
+
+
+def split_statements(sql: str) -> list[str]:
+    """Return the statements in a text, each with its semicolon if it has one, without the comments before it."""
+    found, start = [], 0
+    for part in PARTS.finditer(sql):
+        if part[0] == ";":
+            found.append(sql[start : part.end()])
+            start = part.end()
+    stripped = [LEADING_COMMENTS.sub("", each).strip() for each in [*found, sql[start:]]]
+    # A comment behind a semicolon belongs to the statement before it: that is where our own mark stands.
+    return [each + BLOCK if each and sql.endswith(BLOCK) else each for each in stripped if each]
 
 
 def line_in(file: str) -> int:

@@ -16,13 +16,17 @@ TOUCHES = re.compile(
 )
 DROPS = re.compile(
     rf"(?:(?P<whole>DROP TABLE|TRUNCATE(?: TABLE)?)|ALTER TABLE) {TABLE}"
-    r'(?:.* DROP COLUMN (?:IF EXISTS )?"?(?P<column>\w+))?',
+    r'(?:(?:.*,)? DROP (?!CONSTRAINT)(?:COLUMN )?(?:IF EXISTS )?"?(?P<column>\w+))?',
     re.IGNORECASE,
 )
 COPIES = re.compile(r'(?:INSERT INTO .* SELECT|CREATE TABLE .* AS|UPDATE) .*\bFROM "?(\w+)', re.IGNORECASE)
 CHANGES_SCHEMA = re.compile(r"(?:CREATE|ALTER|DROP|TRUNCATE|COMMENT ON|RENAME)\b", re.IGNORECASE)
-CHANGES_ROWS = re.compile(rf"(?:UPDATE|DELETE FROM|INSERT INTO) {TABLE}", re.IGNORECASE)
-NEW_COLUMN = re.compile(rf"ALTER TABLE {TABLE} ADD COLUMN (?:IF NOT EXISTS )?\"?(\w+)\"? (.*)", re.IGNORECASE)
+CHANGES_ROWS = re.compile(rf"(?:WITH .*?\)\s*)?(?:UPDATE|DELETE FROM|INSERT INTO) {TABLE}", re.IGNORECASE)
+NEW_COLUMN = re.compile(
+    rf"ALTER TABLE {TABLE} ADD (?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)"
+    r'(?:COLUMN )?(?:IF NOT EXISTS )?"?(\w+)"? (.*)',
+    re.IGNORECASE,
+)
 FILLED = re.compile("DEFAULT|GENERATED|SERIAL", re.IGNORECASE)
 OF_ALEMBIC = "_alembic_tmp_"
 
@@ -36,6 +40,7 @@ PATTERNS = {
         "it begins or ends a transaction by itself",
     ),
     "session-setting": ("SET (?!LOCAL|CONSTRAINTS)|RESET ", "it changes a setting for all revisions after it"),
+    "hidden-code": (r"DO\b|CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)", "what its code does cannot be judged"),
     "native-enum": (r"CREATE TYPE .* AS ENUM|ALTER TYPE \S+ ADD VALUE", "it makes or extends an enum type"),
     "json-column": (r"(?:CREATE|ALTER) TABLE .*\sJSON\b", "a column is json and not jsonb"),
     "table-lock": (
@@ -75,7 +80,7 @@ def judge_blocks(said: Sequence[Statement]) -> Iterator[Remark]:
             blocks += inside
             continue
         others += 1
-        if "CONCURRENTLY" in statement.sql and not inside:
+        if "CONCURRENTLY" in statement.sql.upper() and not inside:
             yield Remark("concurrently-in-transaction", statement.line, "CONCURRENTLY cannot run in a transaction")
     if blocks and others > 1:
         what = f"it runs outside of a transaction, and is one of {others} statements"
@@ -101,7 +106,7 @@ def judge_drops(said: Sequence[Statement], created: set[str]) -> Iterator[Remark
 def judge_new_columns(said: Sequence[Statement], created: set[str]) -> Iterator[Remark]:
     for statement in said:
         new = NEW_COLUMN.match(statement.in_one_line)
-        if new and new[1] not in created and "NOT NULL" in new[3] and not FILLED.search(new[3]):
+        if new and new[1] not in created and "NOT NULL" in new[3].upper() and not FILLED.search(new[3]):
             what = f"{new[1]}.{new[2]} is required, and the rows that are there have no value"
             yield Remark("required-without-default", statement.line, what, names=new[2])
 
