@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +21,7 @@ from cms.database.target import Target
 
 WRITING = "in transaction()"
 READING = "engines in autocommit"
+HISTORY = "folder of the history that a command was given"
 
 
 class RoutedSession(Session):
@@ -86,17 +89,42 @@ class DatabaseCommands(click.Command):
         return load_flask_migrate(self._app).make_context(*args, **kwargs)
 
 
+class ExplainedGroup(click.Group):
+    """Flask-Migrate's group; what it meets is shown as our own commands show it, with our exit codes."""
+
+    def __init__(self, group: click.Group, app: Flask) -> None:
+        super().__init__(group.name, group.commands, params=group.params, callback=group.callback, help=group.help)
+        self._app = app
+
+    def invoke(self, ctx: click.Context) -> Any:  # Any: click's own signature
+        from cms.database.everyday import explain  # noqa: PLC0415 - brings Alembic
+
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            folder = ctx.meta.get(HISTORY, self._app.config["MIGRATIONS_DIR"])
+            if (known := explain(error, replace(Target.of(self._app.config), migrations_dir=folder))) is None:
+                raise
+            click.echo(f"error: {known}", err=True)
+            raise click.exceptions.Exit(known.exit_code) from error
+
+
 def load_flask_migrate(app: Flask) -> click.Group:
     """Set Flask-Migrate up on the application and return its command group."""
-    from flask_migrate import Migrate  # noqa: PLC0415
-    from flask_migrate.cli import db as group  # noqa: PLC0415
+    from flask_migrate import Migrate, cli  # noqa: PLC0415
 
     from cms.database import authoring  # noqa: F401, PLC0415 - registers the hook that alembic.ini names
 
+    # Flask-Migrate's own handler logs an error and exits with 1 before anybody could say more about it.
+    for name, function in list(vars(cli).items()):
+        if name.startswith("_") and hasattr(function, "__wrapped__"):
+            setattr(cli, name, function.__wrapped__)
     migrate = Migrate(directory=app.config["MIGRATIONS_DIR"])
     migrate.init_app(app, db)
     migrate.configure(refuse_broken_history)
-    return group
+    return ExplainedGroup(cli.db, app)
 
 
 def refuse_broken_history(config: Any) -> Any:  # Any: alembic.config.Config, which is not imported here
@@ -107,8 +135,9 @@ def refuse_broken_history(config: Any) -> Any:  # Any: alembic.config.Config, wh
     """
     from cms.database.history import get_head, read_scripts  # noqa: PLC0415
 
-    scripts = read_scripts(config)
     context = click.get_current_context()
+    context.meta[HISTORY] = Path(config.get_main_option("script_location"))
+    scripts = read_scripts(config)
     goal = context.params.get("revision", context.params.get("head"))
     if context.command.name in {"upgrade", "downgrade", "stamp", "migrate", "revision"} and goal in {"head", "-1"}:
         get_head(scripts)

@@ -1,6 +1,8 @@
 """Alembic's entry; everything it does is in cms/database/environment.py, where tests reach it."""
 
+from dataclasses import replace
 from logging.config import fileConfig
+from pathlib import Path
 
 from alembic import context
 
@@ -18,7 +20,8 @@ if "target" in config.attributes:
 else:
     from flask import current_app
 
-    target = Target.of(current_app.config)
+    folder = Path(str(config.get_main_option("script_location")))
+    target = replace(Target.of(current_app.config), migrations_dir=folder)
 
 handed = {name: config.attributes[name] for name in ("lock_held", "say") if name in config.attributes}
 run(context, Run(target, Base.metadata, **handed))

@@ -20,24 +20,26 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding. id: "tag.W001", for ever the same; text: what is so; hint: what to do."""
+    """One finding. id: "tag.W001", for ever the same; text: what is so; why: the cause, if known; hint: what to do."""
 
     id: str
     level: Level
     text: str
     hint: str
+    why: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.level}: {self.text} [{self.id}]\n  hint: {self.hint}"
+        why = f"\n  why:  {self.why}" if self.why else ""
+        return f"{self.level}: {self.text} [{self.id}]{why}\n  hint: {self.hint}"
 
 
-def error(identity: str, text: str, *, hint: str) -> Problem:
-    return Problem(identity, Level.ERROR, text, hint)
+def error(identity: str, text: str, *, hint: str, why: str | None = None) -> Problem:
+    return Problem(identity, Level.ERROR, text, hint, why)
 
 
-def warning(identity: str, text: str, *, hint: str) -> Problem:
-    return Problem(identity, Level.WARNING, text, hint)
+def warning(identity: str, text: str, *, hint: str, why: str | None = None) -> Problem:
+    return Problem(identity, Level.WARNING, text, hint, why)
 
 
-def info(identity: str, text: str, *, hint: str) -> Problem:
-    return Problem(identity, Level.INFO, text, hint)
+def info(identity: str, text: str, *, hint: str, why: str | None = None) -> Problem:
+    return Problem(identity, Level.INFO, text, hint, why)

@@ -5,20 +5,32 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from cms.checks.messages import Problem
 
 Check = Callable[..., list[Problem]]
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Registered:
-    """One check. deploy: runs only when asked about a production deployment."""
+    """One check. deploy: runs only when asked about a production deployment; only: on this kind of database, or any."""
 
     check: Check
     tag: str
     deploy: bool
+    only: str | None
+
+    @property
+    def name(self) -> str:
+        return self.check.__name__
+
+    @property
+    def finds(self) -> str:
+        """Return the docstring's first line, which begins with the id of what it finds."""
+        return (inspect.getdoc(self.check) or self.name).partition("\n")[0]
 
     @property
     def needs(self) -> list[str]:
@@ -26,12 +38,29 @@ class Registered:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A check that looked, and what it would have found."""
+
+    check: str
+    finds: str
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """A check that could not look, what it would have found, and why it could not."""
+
+    check: str
+    finds: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Findings:
-    """What the checks found, the names of those that looked, and of those that could not."""
+    """What the checks found, those that looked, and those that could not."""
 
     problems: tuple[Problem, ...]
-    checked: tuple[str, ...]
-    unchecked: tuple[str, ...]
+    checked: tuple[Measured, ...]
+    unchecked: tuple[Unchecked, ...]
 
 
 class Registry:
@@ -40,11 +69,11 @@ class Registry:
     def __init__(self) -> None:
         self._checks: list[Registered] = []
 
-    def register(self, tag: str, *, deploy: bool = False) -> Callable[[Check], Check]:
-        """Add the decorated function; its parameters name what it looks at."""
+    def register(self, tag: str, *, deploy: bool = False, only: str | None = None) -> Callable[[Check], Check]:
+        """Add the decorated function; its parameters name what it looks at, ``only`` the kind of database it is for."""
 
         def add(check: Check) -> Check:
-            self._checks.append(Registered(check, tag, deploy))
+            self._checks.append(Registered(check, tag, deploy, only))
             return check
 
         return add
@@ -61,20 +90,28 @@ class Registry:
         wanted = set(tags)
         return [each for each in self._checks if each.tag in wanted and (deploy or not each.deploy)]
 
-    def run(self, tags: Iterable[str], *, deploy: bool, given: Mapping[str, Any]) -> Findings:
+    def run(
+        self, tags: Iterable[str], *, deploy: bool, given: Mapping[str, Any], lacking: Mapping[str, str] = NOTHING
+    ) -> Findings:
         """Run the checks of the tags whose parameters are all given.
 
         given: name of a parameter → what the check looks at; Any, since each check looks at something else.
+        lacking: name of a parameter, or a tag → why checks that need it, or have it, cannot look.
         """
         problems: list[Problem] = []
-        checked: list[str] = []
-        unchecked: list[str] = []
+        checked: list[Measured] = []
+        unchecked: list[Unchecked] = []
         for registered in self._chosen(tags, deploy=deploy):
-            if all(name in given for name in registered.needs):
-                problems += registered.check(**{name: given[name] for name in registered.needs})
-                checked.append(registered.check.__name__)
-            else:
-                unchecked.append(registered.check.__name__)
+            if registered.only not in {None, getattr(given.get("target"), "engine_name", None)}:
+                continue
+            missing = [name for name in registered.needs if name not in given]
+            missing += [registered.tag] if registered.tag in lacking else []
+            if missing:
+                why = lacking.get(missing[0], f"there is no {missing[0]} to look at")
+                unchecked.append(Unchecked(registered.name, registered.finds, why))
+                continue
+            problems += registered.check(**{name: given[name] for name in registered.needs})
+            checked.append(Measured(registered.name, registered.finds))
         return Findings(tuple(problems), tuple(checked), tuple(unchecked))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -11,8 +13,9 @@ from cms.checks.messages import Problem, error, info, warning
 from cms.checks.registry import register
 from cms.database.engines import engine_for
 from cms.database.environment import is_ours
-from cms.database.errors import DatabaseUnsupported, HistoryBroken, RevisionUnknown
-from cms.database.history import get_head, list_pending, read_current
+from cms.database.errors import HistoryBroken, RevisionUnknown
+from cms.database.history import get_head, list_pending, read_current, read_version_rows, unknown_in_database
+from cms.database.revision_files import find_removal
 from cms.database.target import Target
 from cms.words import counted
 
@@ -25,17 +28,7 @@ def check_single_head(scripts: ScriptDirectory) -> list[Problem]:
     try:
         get_head(scripts)
     except HistoryBroken as broken:
-        return [error("database.E001", broken.what, hint=str(broken.hint))]
-    return []
-
-
-@register("database")
-def check_server_version(target: Target, connection: sa.Connection) -> list[Problem]:
-    """database.E003: the server is older than what this release was tested with."""
-    try:
-        engine_for(target).describe_server(connection)
-    except DatabaseUnsupported as old:
-        return [error("database.E003", f"{old.what}: {old.why}", hint=str(old.hint))]
+        return [error("database.E001", broken.what, why=broken.why, hint=str(broken.hint))]
     return []
 
 
@@ -44,8 +37,12 @@ def check_revision_known(connection: sa.Connection, scripts: ScriptDirectory) ->
     """database.E004: the database names a revision that no file has, or several."""
     try:
         read_current(connection, scripts)
-    except (RevisionUnknown, HistoryBroken) as unknown:
-        return [error("database.E004", unknown.what, hint=str(unknown.hint))]
+    except RevisionUnknown:
+        revision = read_version_rows(connection)[0]
+        unknown = unknown_in_database(revision, find_removal(Path(scripts.versions), revision))
+        return [error("database.E004", unknown.what, why=unknown.why, hint=str(unknown.hint))]
+    except HistoryBroken as several:
+        return [error("database.E004", several.what, why=several.why, hint=str(several.hint))]
     return []
 
 
@@ -113,10 +110,11 @@ def find_current(connection: sa.Connection, scripts: ScriptDirectory) -> str | N
 
 
 def is_readable(connection: sa.Connection, scripts: ScriptDirectory) -> bool:
-    return not check_revision_known(connection, scripts)
+    rows = read_version_rows(connection)
+    return not rows or find_current(connection, scripts) is not None
 
 
-@register("database")
+@register("schema")
 def check_journal_mode(target: Target, connection: sa.Connection) -> list[Problem]:
     """database.I001: SQLite without write-ahead log lets readers and writers wait for each other."""
     if target.engine_name != "sqlite" or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal":

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from cms.database.engines import engine_for
 from cms.database.engines.base import Definitions, Sequence, Snapshot, TableEntry
 from cms.database.fingerprint import read_fingerprint
-from cms.database.history import VERSION_TABLE
+from cms.database.history import read_version_rows
 from cms.database.progress import Meter
 from cms.database.target import Target
 
@@ -70,7 +70,4 @@ def read_contents(target: Target, snapshot: Snapshot, meter: Meter, *, definitio
 
 
 def read_revision(connection: sa.Connection) -> str | None:
-    if not sa.inspect(connection).has_table(VERSION_TABLE):
-        return None
-    rows = connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE} ORDER BY 1")).scalars()  # noqa: S608
-    return ", ".join(rows) or None
+    return ", ".join(read_version_rows(connection)) or None

@@ -22,14 +22,15 @@ from sqlalchemy.exc import DBAPIError
 from cms.database.authoring import skip_empty
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting, first_line
-from cms.database.errors import MigrationFailed
-from cms.database.history import VERSION_TABLE
-from cms.database.journal import JOURNAL_TABLE, new_entry, write_entry
+from cms.database.errors import DatabaseBusy, MigrationFailed
+from cms.database.fingerprint import is_counted
+from cms.database.history import read_version_rows
+from cms.database.journal import new_entry, write_entry
 from cms.database.progress import Say
+from cms.database.revision_files import checksum_of
 from cms.database.target import Target
 from cms.words import counted
 
-JOB_TABLES = "huey_"
 LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -73,10 +74,12 @@ class Run:
         if connection.dialect.name == "sqlite":
             refuse_orphans(connection, step)
         if step.is_stamp:
-            direction, revisions = "stamp", step.destination_revision_ids
+            direction, revisions, checksum = "stamp", step.destination_revision_ids, None
         else:
             direction, revisions = ("upgrade" if step.is_upgrade else "downgrade"), step.up_revision_ids
-        entry = new_entry(", ".join(revisions) or "base", direction, duration_s=time.monotonic() - self.step_began)
+            checksum = checksum_of(step.up_revision.path) if isinstance(step.up_revision, Script) else None
+        took_s = time.monotonic() - self.step_began
+        entry = new_entry(", ".join(revisions) or "base", direction, duration_s=took_s, checksum=checksum)
         write_entry(connection, entry)
         self.say(f"{direction} {entry.revision}  {title_of(step)}  {entry.duration_ms} ms")
         self.step_began = time.monotonic()
@@ -111,16 +114,16 @@ def render(context: EnvironmentContext, work: Run) -> None:
             context.run_migrations()
     except (CommandError, AttributeError, TypeError) as error:
         revision = failing_revision(error, work.target.migrations_dir)
-        if revision == "unknown":
+        if revision is None:
             raise
         if "batch mode" not in str(error):
             raise MigrationFailed(
-                f"revision {revision} cannot be shown as SQL",
+                f"{revision} cannot be shown as SQL",
                 why="it reads the database to decide what to do, and here there is none to read",
                 hint="branch on `op.get_context().as_sql` in the revision, or rehearse it on a copy",
             ) from error
         raise MigrationFailed(
-            f"revision {revision} cannot be shown as SQL for SQLite",
+            f"{revision} cannot be shown as SQL for SQLite",
             why="SQLite changes a column by rebuilding its table from what the live table looks like",
             hint="rehearse it on a copy of the file, or render for PostgreSQL by setting DATABASE_URL",
         ) from error
@@ -171,29 +174,32 @@ def is_lock_timeout(error: DBAPIError) -> bool:
     return busy or getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
-def explain(error: DBAPIError, work: Run) -> MigrationFailed:
+def explain(error: DBAPIError, work: Run) -> MigrationFailed | DatabaseBusy:
     """Return the failure as a message that says where the database stands now."""
     revision = failing_revision(error, work.target.migrations_dir)
+    standing = "the revisions before it are applied; `flask db current` shows where it stands"
     if is_lock_timeout(error):
-        cure = "end the session that holds the lock and try again"
-    elif "already exists" in first_line(error):
+        return DatabaseBusy(
+            f"{work.target.name} is in use, so {revision or 'the next revision'} was not applied",
+            why=f"another session held a lock that it needs for {work.target.limits.retry_s} s: {first_line(error)}",
+            hint=f"end that session, or wait for it, and run the same command again; {standing}",
+        )
+    cure = "mend the revision or the data"
+    if "already exists" in first_line(error):
         cure = "if the tables are older than this history, run `python manage.py stamp-existing-database`"
-    else:
-        cure = "mend the revision or the data"
     return MigrationFailed(
-        f"revision {revision} failed on {work.target.name}",
+        f"{revision or 'the upgrade'} failed on {work.target.name}",
         why=first_line(error),
-        hint=f"{cure}; this revision was rolled back, the ones before it are applied, "
-        "`flask db current` shows where it stands",
+        hint=f"{cure}; it was rolled back, {standing}",
     )
 
 
-def failing_revision(error: BaseException, migrations_dir: Path) -> str:
-    """Return the id of the revision file in the error's traceback."""
+def failing_revision(error: BaseException, migrations_dir: Path) -> str | None:
+    """Return "revision" and the id of the revision file in the error's traceback; None if it failed before any."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if Path(frame.f_code.co_filename).parent == migrations_dir / "versions":
-            return str(frame.f_globals.get("revision", "unknown"))
-    return "unknown"
+            return f"revision {frame.f_globals.get('revision')}"
+    return None
 
 
 def read_back(work: Run) -> None:
@@ -201,7 +207,7 @@ def read_back(work: Run) -> None:
     if work.heads is None:
         return
     with connecting(work.target, engine_for(work.target).open_tool(work.target)) as connection:
-        stored = set(connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalars())  # noqa: S608
+        stored = set(read_version_rows(connection))
     if stored != work.heads:
         raise MigrationFailed(
             "the migration reported success but is not stored",
@@ -233,6 +239,4 @@ def is_writing(context: EnvironmentContext) -> bool:
 
 def is_ours(name: str | None, kind: str, _parents: object) -> bool:
     """Return whether comparisons look at an object: tables of the history itself and of the job queue are not drift."""
-    if kind != "table" or name is None:
-        return True
-    return name not in {VERSION_TABLE, JOURNAL_TABLE} and not name.startswith(JOB_TABLES)
+    return kind != "table" or name is None or is_counted(name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
@@ -15,6 +17,7 @@ from alembic.util import CommandError
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting
 from cms.database.errors import HistoryBroken, RevisionUnknown
+from cms.database.revision_files import list_faults
 from cms.database.target import Target
 
 VERSION_TABLE = "alembic_version"
@@ -84,9 +87,10 @@ def read_scripts(config: Config) -> ScriptDirectory:
             warnings.simplefilter("error", UserWarning)
             scripts.get_heads()
     except Exception as error:
+        faults = list_faults(Path(scripts.versions))
         raise HistoryBroken(
             "the files in migrations/versions do not form a history",
-            why=f"{type(error).__name__}: {error}",
+            why="; ".join(faults) or f"{type(error).__name__}: {error}",
             hint="look for a revision file that is broken, deleted, copied or not committed",
         ) from error
     return scripts
@@ -113,22 +117,64 @@ def read_current(connection: sa.Connection, scripts: ScriptDirectory) -> str | N
 
     Raises RevisionUnknown if it names one that no file has, HistoryBroken if it names several.
     """
-    if not sa.inspect(connection).has_table(VERSION_TABLE):
-        return None
-    rows = connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalars().all()  # noqa: S608
+    rows = read_version_rows(connection)
     if len(rows) > 1:
         raise HistoryBroken(
-            f"the database names {len(rows)} revisions at once: {', '.join(sorted(rows))}",
+            f"the database names {len(rows)} revisions at once: {', '.join(rows)}",
             why="two branches of history were applied to it",
             hint="run `flask db upgrade` if the history merges them by now; otherwise deploy a release that does",
         )
     if rows and not is_known(scripts, rows[0]):
-        raise RevisionUnknown(
-            f"the database is at revision {rows[0]}, which no file in migrations/versions has",
-            why="the code is older than the database, or a revision file was deleted",
-            hint="deploy the release that made this revision; nothing was changed",
-        )
+        raise unknown_in_database(rows[0])
     return rows[0] if rows else None
+
+
+def unknown_in_database(revision: str, removal: str | None = None) -> RevisionUnknown:
+    """Return the error for a revision that the database names and no file has. removal: the commit that took it."""
+    if removal:
+        why = f"commit {removal} removed its file"
+        hint = f"bring it back: git checkout {removal.split()[0]}^ -- migrations/versions; nothing was changed"
+    else:
+        why = "the code is older than the database, or is of another branch, or a revision file was deleted"
+        hint = "deploy the release that made this revision; nothing was changed"
+    what = f"the database is at revision {revision}, which no file in migrations/versions has"
+    return RevisionUnknown(what, why=why, hint=hint)
+
+
+def read_version_rows(connection: sa.Connection) -> list[str]:
+    """Return every revision that the database names, sorted, known to our files or not. Takes no lock."""
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return []
+    return list(connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE} ORDER BY 1")).scalars())  # noqa: S608
+
+
+def read_current_of(target: Target, scripts: ScriptDirectory) -> str | None:
+    """Do what ``read_current`` does on a connection of its own; None for a SQLite file that is not there yet.
+
+    Raises DatabaseUnreachable too.
+    """
+    engine = engine_for(target)
+    if engine.embedded and engine.is_absent(target):
+        return None
+    with connecting(target, engine.open_tool(target)) as connection:
+        return read_current(connection, scripts)
+
+
+def get_script(scripts: ScriptDirectory, revision: str) -> Script:
+    """Return the file of a revision: an id or a unique beginning of one. Raises RevisionUnknown with what is near."""
+    try:
+        found = scripts.get_revision(revision)
+    except CommandError as error:
+        ids = [script.revision for script in scripts.walk_revisions()]
+        near = [each for each in ids if each.startswith(revision)] or get_close_matches(revision, ids)
+        raise RevisionUnknown(
+            f"there is no revision {revision}",
+            why=f"these are near: {', '.join(near)}" if near else "no file in migrations/versions has this id",
+            hint="`python manage.py showmigrations` lists them; nothing was changed",
+        ) from error
+    if found is None:
+        raise RevisionUnknown(f"there is no revision {revision}", hint="`python manage.py showmigrations` lists them")
+    return found
 
 
 def is_known(scripts: ScriptDirectory, revision: str) -> bool:
@@ -157,11 +203,7 @@ def as_revision(script: Script) -> Revision:
 def read_standing(target: Target) -> Standing:
     """Read which revisions the database has. Takes no lock. Raises what read_current and list_pending raise."""
     scripts = load_scripts(target)
-    engine = engine_for(target)
-    current = None
-    if not (engine.embedded and engine.is_absent(target)):
-        with connecting(target, engine.open_tool(target)) as connection:
-            current = read_current(connection, scripts)
+    current = read_current_of(target, scripts)
     pending = list_pending(scripts, current)
     return Standing(target.name, current, tuple(list_revisions(scripts)), len(pending))
 
@@ -172,13 +214,7 @@ def render_revision(target: Target, revision: str, *, backwards: bool = False) -
     revision: an id or a unique beginning of one. Raises RevisionUnknown; MigrationFailed where the SQL depends on
     what the live table looks like.
     """
-    scripts = load_scripts(target)
-    try:
-        script = scripts.get_revision(revision)
-    except CommandError as error:
-        raise RevisionUnknown(
-            f"there is no revision {revision}", why=str(error), hint="`manage.py showmigrations` lists them"
-        ) from error
+    script = get_script(load_scripts(target), revision)
     if isinstance(script.down_revision, tuple):
         merged = f"-- merges {', '.join(script.down_revision)}, and runs no SQL of its own"
         return RenderedRevision(script.revision, target.engine_name, merged)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
+from alembic.ddl.base import AddColumn
 from sqlalchemy.schema import CreateTable
 
 from cms.database.schema import UtcDateTime
@@ -24,36 +25,51 @@ journal = sa.Table(
     sa.Column("applied_at", UtcDateTime, nullable=False),
     sa.Column("duration_ms", sa.Integer, nullable=False),
     sa.Column("applied_by", sa.String(255), nullable=False),
+    sa.Column("checksum", sa.String(64)),
 )
 
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One applied revision. direction: "upgrade", "downgrade" or "stamp"; applied_by: user@host."""
+    """One applied revision. direction: "upgrade", "downgrade" or "stamp"; applied_by: user@host.
+
+    checksum: of the file as it was run; None for a stamp, and where an older release wrote the entry.
+    """
 
     revision: str
     direction: str
     applied_at: datetime
     duration_ms: int
     applied_by: str
+    checksum: str | None = None
 
 
 def write_entry(connection: sa.Connection, entry: JournalEntry) -> None:
     """Add one row inside the open transaction; makes the table if this is the first."""
     connection.execute(CreateTable(journal, if_not_exists=True))
+    there = list_columns(connection)
+    for column in journal.columns:
+        if column.name not in there:  # an older release made the table
+            connection.execute(AddColumn(JOURNAL_TABLE, column))
     connection.execute(journal.insert().values(vars(entry)))
 
 
-def new_entry(revision: str, direction: str, *, duration_s: float) -> JournalEntry:
-    return JournalEntry(revision, direction, datetime.now(UTC), round(duration_s * 1000), who())
+def list_columns(connection: sa.Connection) -> set[str]:
+    return {column["name"] for column in sa.inspect(connection).get_columns(JOURNAL_TABLE)}
+
+
+def new_entry(revision: str, direction: str, *, duration_s: float, checksum: str | None = None) -> JournalEntry:
+    return JournalEntry(revision, direction, datetime.now(UTC), round(duration_s * 1000), who(), checksum)
 
 
 def read_journal(connection: sa.Connection) -> list[JournalEntry]:
     """Return every entry, oldest first; none where nothing was ever applied."""
     if not sa.inspect(connection).has_table(JOURNAL_TABLE):
         return []
-    columns = [journal.c[name] for name in JournalEntry.__dataclass_fields__]
-    return [JournalEntry(*row) for row in connection.execute(sa.select(*columns).order_by(journal.c.id))]
+    there = list_columns(connection)
+    columns = [journal.c[name] for name in JournalEntry.__dataclass_fields__ if name in there]
+    rows = connection.execute(sa.select(*columns).order_by(journal.c.id)).mappings()
+    return [JournalEntry(**row) for row in rows]
 
 
 def who() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import sqlalchemy as sa
 from alembic import command
 
 from cms.database.backup import BackupResult, apply_backup, plan_backup
@@ -72,14 +73,19 @@ def plan_release(target: Target) -> ReleasePlan:
     with connecting(target, engine.open_tool(target)) as connection:
         current = read_current(connection, scripts)
         tables = [name for name in engine.list_tables(connection) if is_counted(name.rpartition(".")[2])]
-        ours = [fact for fact in read_fingerprint(connection).facts if fact.startswith("table ")]
-    if current is None and ours:
+        if current is None:
+            refuse_tables_without_revision(target, connection)
+    return ReleasePlan(target.name, current, head, tuple(list_pending(scripts, current)), len(tables))
+
+
+def refuse_tables_without_revision(target: Target, connection: sa.Connection) -> None:
+    tables = [fact for fact in read_fingerprint(connection).facts if fact.startswith("table ")]
+    if tables:
         raise Refused(
-            f"{target.name} holds {counted(len(ours), 'table')} and no revision",
+            f"{target.name} holds {counted(len(tables), 'table')} and no revision",
             why="it was made without this schema history, or is somebody else's",
             hint="python manage.py stamp-existing-database finds out which revision it is; nothing was changed",
         )
-    return ReleasePlan(target.name, current, head, tuple(list_pending(scripts, current)), len(tables))
 
 
 def apply_release(target: Target, *, proof: bool = True, say: Say) -> ReleaseResult:
@@ -94,10 +100,11 @@ def apply_release(target: Target, *, proof: bool = True, say: Say) -> ReleaseRes
     with engine.deploy_lock(target, say):
         plan = plan_release(target)  # refuses before anything is touched, SQLite's journal mode included
         engine.prepare(target)
-        backup = back_up(target, plan, say, proof=proof) if plan.pending else None
-        if plan.pending:
-            say(f"applying {counted(len(plan.pending), 'revision')} to {target.name}")
-            upgrade(target, say)
+        if not plan.pending:
+            return ReleaseResult(target.name, plan.current, plan.head, (), None, elapsed_ms(began))
+        backup = back_up(target, plan, say, proof=proof)
+        say(f"applying {counted(len(plan.pending), 'revision')} to {target.name}")
+        upgrade(target, say)
     after = plan_release(target)
     if after.current != plan.head:
         raise MigrationFailed(
@@ -105,8 +112,11 @@ def apply_release(target: Target, *, proof: bool = True, say: Say) -> ReleaseRes
             why="the upgrade ended without an error and is not stored",
             hint="python manage.py check says more",
         )
-    duration_ms = round((time.monotonic() - began) * 1000)
-    return ReleaseResult(target.name, plan.current, plan.head, plan.pending, backup, duration_ms)
+    return ReleaseResult(target.name, plan.current, plan.head, plan.pending, backup, elapsed_ms(began))
+
+
+def elapsed_ms(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
 
 
 def back_up(target: Target, plan: ReleasePlan, say: Say, *, proof: bool) -> BackupResult | None:

@@ -101,6 +101,8 @@ def run(operation: Callable[..., Any], given: dict[str, Any]) -> None:  # Any: s
         show_error(error, as_json=as_json)
         raise SystemExit(error.exit_code) from None
     except Exception as error:
+        from cms.database.everyday import as_cms_error  # noqa: PLC0415 - a help page needs no database
+
         if not (known := as_cms_error(error)):
             raise
         if isinstance(error, OSError):
@@ -192,29 +194,6 @@ def plain(value: object) -> str:
     """Return a value that JSON does not know as text: a time, a path, an id."""
     isoformat = getattr(value, "isoformat", None)
     return str(isoformat() if isoformat else value).replace("+00:00", "Z")
-
-
-def as_cms_error(error: Exception) -> CmsError | None:
-    """Return what the machine did to us (disk, network, server) as a message; None for a bug, which keeps its trace."""
-    import sqlite3  # noqa: PLC0415
-
-    import psycopg  # noqa: PLC0415
-    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - a help page needs no database
-    from sqlalchemy.exc import TimeoutError as PoolTimeout  # noqa: PLC0415
-
-    hint = "`python manage.py check` says what the database holds now"
-    if isinstance(error, DBAPIError):
-        from cms.database.engines.base import first_line  # noqa: PLC0415
-
-        return CmsError("the database failed while the command ran", why=first_line(error), hint=hint)
-    if isinstance(error, (psycopg.Error, sqlite3.Error)):
-        why = str(error).strip().partition("\n")[0] or type(error).__name__
-        return CmsError("the database failed while the command ran", why=why, hint=hint)
-    if isinstance(error, PoolTimeout):
-        return CmsError("the database has no connection to spare", hint="try again later; nothing was changed")
-    if isinstance(error, OSError):
-        return CmsError("the machine failed while the command ran", why=str(error), hint=hint)
-    return None
 
 
 def show_error(error: CmsError, *, as_json: bool) -> None:

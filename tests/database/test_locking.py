@@ -14,7 +14,7 @@ import pytest
 
 from cms.database.backup import plan_backup
 from cms.database.engines import engine_for
-from cms.database.errors import DatabaseBusy, MigrationFailed
+from cms.database.errors import DatabaseBusy
 from cms.database.history import get_head, load_scripts, read_current, read_standing
 from cms.database.journal import read_journal
 from cms.database.release import plan_release
@@ -136,9 +136,25 @@ def test_a_migration_that_never_gets_its_lock_says_so_and_changes_nothing(postgr
     hasty = replace(postgres_target, limits=Limits(retry_s=0))
     with connected(postgres_target) as reader:
         reader.exec_driver_sql("SELECT count(*) FROM blogs")
-        with pytest.raises(MigrationFailed) as failed:
+        with pytest.raises(DatabaseBusy) as busy:
             upgrade(hasty, SECOND)
-    assert SECOND in failed.value.what
-    assert "lock" in str(failed.value.why)
+    assert f"revision {SECOND} was not applied" in busy.value.what
+    assert "lock" in str(busy.value.why)
+    assert busy.value.exit_code == 5
     with connected(postgres_target) as connection:
         assert read_current(connection, load_scripts(postgres_target)) == "6a1f0c93e2b4"
+
+
+def test_on_sqlite_a_migration_that_never_gets_to_write_says_so_and_changes_nothing(sqlite_target):
+    from dataclasses import replace
+
+    upgrade(sqlite_target, "6a1f0c93e2b4")
+    hasty = replace(sqlite_target, limits=Limits(retry_s=0))
+    writer = sqlite3.connect(sqlite_target.url.database, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseBusy) as busy:
+        upgrade(hasty, SECOND)
+    writer.close()
+    assert "in use, so the next revision was not applied" in busy.value.what
+    assert "database is locked" in str(busy.value.why)
+    assert read_standing(sqlite_target).current == "6a1f0c93e2b4"

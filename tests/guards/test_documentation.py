@@ -1,4 +1,4 @@
-"""Every command, setting and check id has a heading in docs/, where an operator looks it up."""
+"""Every command, setting, check id and rule has a heading in docs/, where a person looks it up."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cms.database.lint.findings import RULES
 from config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +38,7 @@ def list_check_ids() -> list[str]:
         ("COMMANDS.md", list_commands()),
         ("SETTINGS.md", [field.name for field in fields(Config)]),
         ("CHECKS.md", list_check_ids()),
+        ("LINT.md", sorted(RULES)),
     ],
 )
 def test_every_name_has_its_heading(page, names):

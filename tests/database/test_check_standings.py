@@ -1,0 +1,238 @@
+"""`check` in front of a database that is not as it should be: one clear answer, soon, and never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.database.rows import connected, upgrade
+
+ROOT = Path(__file__).resolve().parents[2]
+LONGEST_S = 5
+
+
+def check(url, tmp_path, *arguments):
+    """Return the report of `check`, after seeing that it came soon, with exit code 3 and without a traceback."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", "--json", *arguments],
+        env={"PATH": os.environ["PATH"], "DATABASE_URL": url, "BACKUP_DIR": str(tmp_path / "backups")},
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert time.monotonic() - began < LONGEST_S
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 3, done.stderr
+    return json.loads(done.stdout)
+
+
+def only(report):
+    """Return the one answer, and the reasons for which checks did not look."""
+    (problem,) = report["problems"]
+    return problem, {blind["why"] for blind in report["unchecked"]}
+
+
+def test_a_stopped_server_is_one_answer(tmp_path):
+    problem, why = only(check("postgresql://ada:s3cr3t@127.0.0.1:1/blog", tmp_path))
+    assert problem["id"] == "database.E002"
+    assert "Connection refused" in problem["why"]
+    assert "does the server run" in problem["hint"]
+    assert why == {"the database cannot be reached"}
+
+
+@pytest.fixture
+def black_hole():
+    """Return the port of a server that lets clients connect and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_server_that_never_answers_is_one_answer(black_hole, tmp_path):
+    problem, why = only(check(f"postgresql://ada:s3cr3t@127.0.0.1:{black_hole}/blog", tmp_path))
+    assert problem["id"] == "database.E002"
+    assert "timeout expired" in problem["why"]
+    assert why == {"the database cannot be reached"}
+
+
+def test_a_wrong_password_is_one_answer_that_does_not_show_it(postgres, tmp_path):
+    url = postgres.create_database(with_password=True)
+    user, _, rest = url.partition("@")
+    wrong = f"{user.rpartition(':')[0]}:wr0ng-w0rd@{rest}"
+    problem, _ = only(report := check(wrong, tmp_path))
+    postgres.drop_database(url)
+    assert problem["id"] == "database.E002"
+    assert "password authentication failed" in problem["why"]
+    assert "wr0ng" not in json.dumps(report)
+
+
+def test_a_database_that_does_not_exist_is_one_answer(postgres, tmp_path):
+    problem, _ = only(check(postgres.url.rpartition("/")[0] + "/nonsense", tmp_path))
+    assert problem["id"] == "database.E002"
+    assert 'database "nonsense" does not exist' in problem["why"]
+
+
+def test_a_server_that_is_too_old_is_one_answer(old_server, tmp_path):
+    problem, why = only(check(f"postgresql://ada@127.0.0.1:{old_server}/blog", tmp_path))
+    assert problem["id"] == "database.E003"
+    assert problem["text"] == "PostgreSQL 13.9 is too old"
+    assert problem["why"] == "15 or newer is needed"
+    assert why == {"PostgreSQL 13.9 is too old"}
+
+
+def test_an_empty_database_is_one_answer(postgres_url, tmp_path):
+    problem, why = only(check(postgres_url, tmp_path))
+    assert problem["id"] == "database.W002"
+    assert "is empty" in problem["text"]
+    assert "backup-and-migrate" in problem["hint"]
+    assert why == {"the database is at no revision of this history"}
+
+
+def test_an_empty_sqlite_file_is_one_answer(tmp_path):
+    (tmp_path / "cms.db").touch()
+    problem, _ = only(check(f"sqlite:///{tmp_path}/cms.db", tmp_path, "--tag", "database", "--tag", "schema"))
+    assert problem["id"] == "database.W002"
+
+
+def test_a_sqlite_file_that_is_not_there_is_one_answer(tmp_path):
+    problem, _ = only(check(f"sqlite:///{tmp_path}/cms.db", tmp_path))
+    assert problem["id"] == "database.E002"
+
+
+def test_somebody_elses_tables_are_one_answer(target, environment, tmp_path):
+    with engine_of(target) as connection:
+        connection.exec_driver_sql("CREATE TABLE author (id INTEGER PRIMARY KEY)")
+        connection.exec_driver_sql(
+            "CREATE TABLE book (id INTEGER PRIMARY KEY, author_id INTEGER REFERENCES author (id))"
+        )
+    problem, why = only(check(environment["DATABASE_URL"], tmp_path, "--tag", "database", "--tag", "schema"))
+    assert problem["id"] == "database.W002"
+    assert "holds tables and no revision" in problem["text"]
+    assert "stamp-existing-database" in problem["hint"]
+    assert why == {"the database is at no revision of this history"}
+
+
+def test_somebody_elses_history_is_one_answer(target, environment, tmp_path):
+    upgrade(target)
+    with connected(target) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'feedfacecafe'")
+    problem, why = only(check(environment["DATABASE_URL"], tmp_path))
+    assert problem["id"] == "database.E004"
+    assert "feedfacecafe" in problem["text"]
+    assert "older than the database" in problem["why"]
+    assert why == {"the database is at no revision of this history"}
+
+
+def engine_of(target):
+    from cms.database.engines import engine_for
+
+    engine_for(target).prepare(target)
+    return connected(target)
+
+
+# --- a server of 2022, as far as a client looks at it before it asks for the version
+
+
+@pytest.fixture
+def old_server():
+    """Return the port of a server that speaks PostgreSQL's protocol and says that it is 13.9."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=accept, args=(server,), daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+ENCRYPTED = {80877103, 80877104}  # what a client asks first: by TLS, by Kerberos?
+ANSWERS = {
+    "version()": "PostgreSQL 13.9 on x86_64-pc-linux-gnu",
+    "server_version_num": "130009",
+    "server_version": "13.9",
+    "standard_conforming_strings": "on",
+    "transaction isolation": "read committed",
+    "current_schema": "public",
+}
+
+
+def accept(server):
+    while True:
+        try:
+            client, _ = server.accept()
+        except OSError:
+            return
+        threading.Thread(target=serve_and_close, args=(client,), daemon=True).start()
+
+
+def serve_and_close(client):
+    with client, client.makefile("rwb", buffering=0) as stream, contextlib.suppress(OSError, struct.error):
+        serve(stream)
+
+
+def serve(client):
+    while True:
+        length, code = struct.unpack("!ii", client.read(8))
+        client.read(length - 8)
+        if code not in ENCRYPTED:
+            break
+        client.write(b"N")
+    client.write(message("R", struct.pack("!i", 0)) + message("S", b"server_version\x0013.9\x00"))
+    client.write(message("S", b"client_encoding\x00UTF8\x00") + message("Z", b"I"))
+    query = b""
+    while kind := client.read(1):
+        (length,) = struct.unpack("!i", client.read(4))
+        body = client.read(length - 4)
+        if kind == b"Q":
+            query = body
+            client.write(answer(query) + message("Z", b"I"))
+        elif kind == b"P":
+            query = body
+            client.write(message("1"))
+        elif kind == b"B":
+            client.write(message("2"))
+        elif kind == b"D":
+            client.write(column())
+        elif kind == b"E":
+            client.write(row(query))
+        elif kind == b"S":
+            client.write(message("Z", b"I"))
+
+
+def message(kind, body=b""):
+    return kind.encode() + struct.pack("!i", len(body) + 4) + body
+
+
+def column():
+    return message("T", struct.pack("!h", 1) + b"c\x00" + struct.pack("!ihihih", 0, 0, 25, -1, -1, 0))
+
+
+def row(query):
+    value = next((value.encode() for part, value in ANSWERS.items() if part in query.decode()), None)
+    if value is None:
+        return message("C", b"SELECT 0\x00")
+    return message("D", struct.pack("!hi", 1, len(value)) + value) + message("C", b"SELECT 1\x00")
+
+
+def answer(query):
+    if query.upper().startswith((b"BEGIN", b"ROLLBACK", b"COMMIT")):
+        return message("C", query.rstrip(b"\x00").upper() + b"\x00")
+    return column() + row(query)
+
+
+def test_verbose_says_of_each_check_whether_it_measured_or_why_not(tmp_path):
+    settings = {"DATABASE_URL": "postgresql://ada@127.0.0.1:1/blog", "BACKUP_DIR": str(tmp_path)}
+    command = [sys.executable, "manage.py", "check", "--verbose"]
+    environment = {"PATH": os.environ["PATH"], **settings}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("measured: database.E001: ") for line in lines)
+    assert any(
+        line.startswith("not checked: database.W003: ") and line.endswith("(the database cannot be reached)")
+        for line in lines
+    )
