@@ -401,3 +401,22 @@ def test_a_session_that_may_not_be_ended_is_named_and_nothing_changes(postgres_t
         connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO CURRENT_USER")
         connection.exec_driver_sql(f"DROP OWNED BY {role}")
         connection.exec_driver_sql(f"DROP ROLE {role}")
+
+
+def test_long_texts_are_compressed_with_lz4_unless_somebody_chose_otherwise(postgres_target, monkeypatch):
+    upgrade(postgres_target)
+    fill(postgres_target)
+    with connected(postgres_target) as connection:
+        known = "SELECT 'lz4' = ANY(enumvals) FROM pg_settings WHERE name = 'default_toast_compression'"
+        if not connection.exec_driver_sql(known).scalar_one():
+            pytest.skip("this server was built without lz4")
+        connection.exec_driver_sql("UPDATE blogs SET content = repeat('many words ', 1000)")
+    folder = take_backup(postgres_target, proof=False).folder
+    used = "SELECT DISTINCT pg_column_compression(content) FROM blogs"
+    restore(postgres_target, folder, replace_it=True)
+    with connected(postgres_target) as connection:
+        assert connection.exec_driver_sql(used).scalar_one() == "lz4"
+    monkeypatch.setenv("PGOPTIONS", "-c default_toast_compression=pglz")
+    restore(postgres_target, folder, replace_it=True)
+    with connected(postgres_target) as connection:
+        assert connection.exec_driver_sql(used).scalar_one() == "pglz"

@@ -28,6 +28,9 @@ END_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity a, pg_roles me, pg_roles them
     WHERE datname = %s AND me.rolname = current_user AND them.oid = usesysid AND (me.rolsuper OR NOT them.rolsuper AND (
           pg_has_role(me.oid, them.oid, 'USAGE') OR pg_has_role(me.oid, 'pg_signal_backend', 'USAGE')))"""
+# Long texts are compressed as they are loaded; the server's usual way is what a load takes most of its time for
+# (a million posts: 210 s, with lz4 81 s, and 1 % larger). What a column was told to use stays as it was told.
+LZ4 = "-c default_toast_compression=lz4"
 SCRATCH = "cms_restore_"
 SCRATCH_LOCK = 0x636D7332
 
@@ -103,6 +106,14 @@ def may_not_create(target: Target) -> RestoreRefused:
         hint=f"as a superuser: ALTER ROLE {target.url.username} CREATEDB; or add --in-place, which empties and fills "
         "the database in one transaction; nothing was changed",
     )
+
+
+def may_use_lz4(connection: psycopg.Connection) -> bool:
+    """Return whether the server knows lz4, and nobody has chosen how it shall compress."""
+    query = """
+        SELECT count(*) FROM pg_settings
+        WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals) AND source = 'default'"""
+    return connection.execute(query).fetchall() == [(1,)]
 
 
 def copy_grants(connection: psycopg.Connection, target: Target, scratch: Target) -> None:

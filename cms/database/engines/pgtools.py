@@ -146,11 +146,19 @@ def spread(elements: str, kind: str) -> str:
 
 
 def restore_database(
-    target: Target, server_major: int, dump: Path, *, envelope: Envelope, privileges: bool, meter: Meter
+    target: Target,
+    server_major: int,
+    dump: Path,
+    *,
+    envelope: Envelope,
+    privileges: bool,
+    settings: str,
+    meter: Meter,
 ) -> None:
     """Load a compressed custom-format dump into the empty target. Raises ToolMissing, RestoreFailed, BackupDamaged.
 
     privileges: owners and grants too; without, everything belongs to the role that restores.
+    settings: start-up options of the session that loads.
     """
     tool = find_tool("pg_restore", target, server_major)
     without = [] if privileges else ["--no-owner", "--no-acl"]
@@ -159,7 +167,8 @@ def restore_database(
         "the backup could not be loaded into a new database",
         hint="the new database was dropped again; nothing else was changed",
     )
-    with running(command, target, unloaded, stdin=subprocess.PIPE) as child, suppress(BrokenPipeError):
+    loading = running(command, target, unloaded, stdin=subprocess.PIPE, settings=settings)
+    with loading as child, suppress(BrokenPipeError):
         unpack(dump, cast("BinaryIO", child.stdin), envelope, meter)
 
 
@@ -183,13 +192,17 @@ def running(
     *,
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
+    settings: str = "",
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a client program; it is ended when the block raises, and waited for in any case.
 
+    settings: start-up options of its session; those that the operator's PGOPTIONS gives come after, and win.
     Raises ``failure``, with the program's own complaint as the reason, if it does not end with status 0.
     """
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(arguments, env=environment(target), stdin=stdin, stdout=stdout, stderr=errors)
+        given = environment(target)
+        given["PGOPTIONS"] = f"{settings} {given.get('PGOPTIONS', '')}".strip()
+        process = subprocess.Popen(arguments, env=given, stdin=stdin, stdout=stdout, stderr=errors)
         try:
             yield process
         except BaseException:

@@ -30,6 +30,7 @@ from cms.database.engines.base import (
 )
 from cms.database.engines.pgdatabases import (
     ENCODING,
+    LZ4,
     SCRATCH,
     SCRATCH_LOCK,
     UNHURRIED,
@@ -41,6 +42,7 @@ from cms.database.engines.pgdatabases import (
     drop_dead_scratches,
     exists,
     maintenance,
+    may_use_lz4,
     rename,
     swap,
 )
@@ -186,7 +188,10 @@ class PostgreSQL(DatabaseEngine):
             create_like(connection, target, scratch)
             try:
                 major = connection.info.server_version // 10_000
-                restore_database(scratch, major, dump, envelope=envelope, privileges=privileges, meter=meter)
+                settings = LZ4 if may_use_lz4(connection) else ""
+                restore_database(
+                    scratch, major, dump, envelope=envelope, privileges=privileges, settings=settings, meter=meter
+                )
                 # Which schema unqualified names mean is part of what is compared.
                 copy_settings(connection, target, scratch, only={"search_path"})
                 yield scratch
