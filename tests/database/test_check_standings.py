@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -21,15 +22,28 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST_S = 5
 
 
-def check(url, tmp_path, *arguments):
-    """Return the report of `check`, after seeing that it came soon, with exit code 3 and without a traceback."""
+@functools.cache
+def startup_s():
+    """Return how long this machine, with all that works on it now, takes for a check that opens no connection."""
     began = time.monotonic()
-    done = subprocess.run(
+    run("sqlite://", "/nowhere", "--tag", "configuration")
+    return time.monotonic() - began
+
+
+def run(url, folder, *arguments):
+    return subprocess.run(
         [sys.executable, "manage.py", "check", "--json", *arguments],
-        env={"PATH": os.environ["PATH"], "DATABASE_URL": url, "BACKUP_DIR": str(tmp_path / "backups")},
+        env={"PATH": os.environ["PATH"], "DATABASE_URL": url, "BACKUP_DIR": str(folder)},
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert time.monotonic() - began < LONGEST_S
+
+
+def check(url, tmp_path, *arguments):
+    """Return the report of `check`, after seeing that it came soon, with exit code 3 and without a traceback."""
+    allowed_s = LONGEST_S + startup_s()
+    began = time.monotonic()
+    done = run(url, tmp_path / "backups", *arguments)
+    assert time.monotonic() - began < allowed_s
     assert "Traceback" not in done.stderr
     assert done.returncode == 3, done.stderr
     return json.loads(done.stdout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from dataclasses import replace
@@ -34,9 +33,8 @@ def find(target, metadata=Base.metadata):
 
 
 @pytest.fixture
-def copied(target, tmp_path, monkeypatch):
-    """Return the target with a copy of the history that a test may change, and squawk on PATH."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+def copied(target, tmp_path):
+    """Return the target with a copy of the history that a test may change."""
     folder = tmp_path / "migrations"
     shutil.copytree(target.migrations_dir, folder, ignore=lambda *_: ["__pycache__"])
     return replace(target, migrations_dir=folder)
@@ -74,6 +72,7 @@ def test_what_only_postgresql_minds_is_told_where_the_site_runs_on_it(copied):
 
 
 def test_on_postgresql_a_missing_squawk_is_told(postgres_target, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     monkeypatch.setenv("PATH", "/nowhere")
     upgrade(postgres_target, SECOND)
     assert any(

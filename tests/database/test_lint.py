@@ -24,7 +24,6 @@ from tests.database.planted import GOOD, PLANTED
 from tests.database.rows import FIRST, SECOND, connected, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = Path(sys.executable).parent
 PLANT = "feedfacecafe"
 HEAD = """\"\"\"{message}\"\"\"
 
@@ -60,12 +59,6 @@ class Plot:
         since = get_head(load_scripts(self.target))
         self.plant(body, **details)
         return lint_migrations(self.target, since=since)
-
-
-@pytest.fixture(autouse=True)
-def with_squawk(monkeypatch):
-    """Put the squawk of the test requirements on PATH."""
-    monkeypatch.setenv("PATH", f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture
@@ -215,6 +208,7 @@ def test_a_statement_that_would_leave_the_scratch_place_is_not_run(plot):
 
 
 def test_without_squawk_it_says_loudly_what_was_not_checked(plot, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     monkeypatch.setenv("PATH", "/nowhere")
     report = plot.lint(PLANTED["an index blocks writers"][1])
     assert "require-concurrent-index-creation" not in rules(report)
@@ -288,6 +282,7 @@ def test_an_answer_of_squawk_that_is_not_understood_is_a_message(plot, monkeypat
     odd = tmp_path / "squawk"
     odd.write_text("#!/bin/sh\necho nonsense\n")
     odd.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert squawk.find_squawk() == str(odd)
     assert any("not understood" in line for line in plot.lint(GOOD["a column"]).unchecked)
@@ -298,8 +293,7 @@ def test_an_answer_of_squawk_that_is_not_understood_is_a_message(plot, monkeypat
 
 def run(environment, *arguments, tree=ROOT):
     command = [sys.executable, "manage.py", "lint-migrations", *arguments]
-    path = {"PATH": f"{PROGRAMS}{os.pathsep}{environment['PATH']}"}
-    return subprocess.run(command, cwd=tree, env=environment | path, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_the_command_looks_at_the_whole_history(environment):

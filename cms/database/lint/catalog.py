@@ -56,7 +56,8 @@ def read_shape(connection: sa.Connection) -> Shape:
     }
     keys = frozenset(key for table in tables for key in list_keys(inspector, table, schema))
     prefixes = {table: [primary[table], *list_prefixes(inspector, table, schema)] for table in tables}
-    return Shape(frozenset(read_fingerprint(connection).facts), columns, keys, prefixes, primary)
+    facts = frozenset(str(fact) for fact in read_fingerprint(connection).facts)
+    return Shape(facts, columns, keys, prefixes, primary)
 
 
 def list_keys(inspector: sa.Inspector, table: str, schema: str | None) -> list[ForeignKey]:

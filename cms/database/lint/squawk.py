@@ -9,9 +9,11 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cms.database.errors import ToolMissing
@@ -57,11 +59,11 @@ WITHOUT_NOT_VALID = re.compile(r"ALTER TABLE .* ADD (?:CONSTRAINT \S+ )?(?:UNIQU
 
 
 def find_squawk() -> str:
-    """Return the program. Raises ToolMissing."""
-    found = shutil.which("squawk")
+    """Return the program: the one beside this Python, else the one on PATH. Raises ToolMissing."""
+    found = shutil.which("squawk", path=str(Path(sys.executable).parent)) or shutil.which("squawk")
     if found is None:
         hint = "python -m pip install squawk-cli"
-        raise ToolMissing("squawk is not installed", why="there is none on PATH", hint=hint)
+        raise ToolMissing("squawk is not installed", why="there is none beside this Python or on PATH", hint=hint)
     return found
 
 
