@@ -40,7 +40,7 @@ def run(url, folder, *arguments):
 
 def check(url, tmp_path, *arguments):
     """Return the report of `check`, after seeing that it came soon, with exit code 3 and without a traceback."""
-    allowed_s = LONGEST_S + startup_s()
+    allowed_s = LONGEST_S + 2 * startup_s()  # the load of the machine changes meanwhile
     began = time.monotonic()
     done = run(url, tmp_path / "backups", *arguments)
     assert time.monotonic() - began < allowed_s
