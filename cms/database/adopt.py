@@ -8,9 +8,11 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.script import ScriptDirectory
 
+from cms.database.catalog_postgresql import list_unusable_tables
 from cms.database.engines import engine_for
 from cms.database.engines.base import Say, connecting
 from cms.database.errors import HistoryBroken, RevisionUnknown, StampRefused
+from cms.database.facts import Fact
 from cms.database.fingerprint import Fingerprint, read_fingerprint, replay_history
 from cms.database.history import alembic_config, load_scripts, read_current
 from cms.database.target import Target
@@ -22,8 +24,8 @@ class Difference:
     """How the database differs from one revision, in catalog facts."""
 
     revision: str
-    missing: tuple[str, ...]
-    extra: tuple[str, ...]
+    missing: tuple[Fact, ...]
+    extra: tuple[Fact, ...]
 
     @property
     def size(self) -> int:
@@ -68,6 +70,7 @@ def plan_stamp(target: Target) -> StampPlan:
     scripts = load_scripts(target)
     with connecting(target, engine_for(target).open_tool(target)) as connection:
         current = read_our_revision(connection, scripts, target)
+        refuse_unusable_tables(connection, target)
         found = read_fingerprint(connection)
     if current is not None:
         return StampPlan(target.name, current, None, None)
@@ -90,6 +93,19 @@ def read_our_revision(connection: sa.Connection, scripts: ScriptDirectory, targe
             why="another program's history, or a release of ours that this code does not know",
             hint="deploy that release; or, if the other program is gone, drop the table alembic_version and try again",
         ) from foreign
+
+
+def refuse_unusable_tables(connection: sa.Connection, target: Target) -> None:
+    """Raise StampRefused if the role may not use a table in full: its schema can be equal, and no upgrade would run."""
+    unusable = list_unusable_tables(connection) if connection.dialect.name == "postgresql" else []
+    if unusable:
+        names = ", ".join(unusable)
+        raise StampRefused(
+            f"{target.url.username} may not read and write {counted(len(unusable), 'table')} of {target.name}: {names}",
+            why="the tables belong to another role",
+            hint=f"as their owner: GRANT SELECT, INSERT, UPDATE, DELETE ON {names} TO {target.url.username}, "
+            "or make this role their owner, which upgrades need; nothing was stamped or changed",
+        )
 
 
 def match(target: Target, found: Fingerprint, expected: dict[str, Fingerprint]) -> StampPlan:

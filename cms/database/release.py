@@ -71,7 +71,7 @@ def plan_release(target: Target) -> ReleasePlan:
     with connecting(target, engine.open_tool(target)) as connection:
         current = read_current(connection, scripts)
         tables = [name for name in engine.list_tables(connection) if is_counted(name.rpartition(".")[2])]
-        ours = [fact for fact in read_fingerprint(connection).facts if fact.startswith("table ")]
+        ours = [fact for fact in read_fingerprint(connection).facts if fact.kind == "table"]
     if current is None and ours:
         raise Refused(
             f"{target.name} holds {counted(len(ours), 'table')} and no revision",
