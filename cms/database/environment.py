@@ -23,12 +23,12 @@ from cms.database.authoring import skip_empty
 from cms.database.engines import engine_for
 from cms.database.engines.base import Say, connecting, first_line
 from cms.database.errors import MigrationFailed
+from cms.database.fingerprint import is_counted
 from cms.database.history import VERSION_TABLE
-from cms.database.journal import JOURNAL_TABLE, new_entry, write_entry
+from cms.database.journal import new_entry, write_entry
 from cms.database.target import Target
 from cms.words import counted
 
-JOB_TABLES = "huey_"
 LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -232,6 +232,4 @@ def is_writing(context: EnvironmentContext) -> bool:
 
 def is_ours(name: str | None, kind: str, _parents: object) -> bool:
     """Return whether comparisons look at an object: tables of the history itself and of the job queue are not drift."""
-    if kind != "table" or name is None:
-        return True
-    return name not in {VERSION_TABLE, JOURNAL_TABLE} and not name.startswith(JOB_TABLES)
+    return kind != "table" or name is None or is_counted(name)

@@ -25,7 +25,7 @@ from cms.database.engines.sqlite import begin_for_real
 from cms.database.errors import DatabaseUnsupported
 from cms.database.facts import Fact
 from cms.database.history import VERSION_TABLE, list_revisions
-from cms.database.journal import JOURNAL_TABLE
+from cms.database.journal import ACCEPTED_TABLE, JOURNAL_TABLE
 from cms.database.schema import Base
 from cms.database.target import Target
 
@@ -52,7 +52,7 @@ class Fingerprint:
 
 def is_counted(table: str) -> bool:
     """Return whether a table belongs to the schema that revisions describe."""
-    return table not in {VERSION_TABLE, JOURNAL_TABLE} and not table.startswith(JOB_TABLES)
+    return table not in {VERSION_TABLE, JOURNAL_TABLE, ACCEPTED_TABLE} and not table.startswith(JOB_TABLES)
 
 
 def read_fingerprint(connection: sa.Connection) -> Fingerprint:

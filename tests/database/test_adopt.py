@@ -170,7 +170,16 @@ def test_an_empty_database_is_not_stamped(target):
 def test_a_database_with_a_revision_is_left_alone(target):
     upgrade(target, FIRST)
     plan = plan_stamp(target)
-    assert (plan.current, plan.revision) == (FIRST, None)
+    assert (plan.current, plan.revision, plan.drift) == (FIRST, None, ())
+
+
+def test_a_database_that_drifted_from_its_revision_is_told_what_is_missing(target):
+    upgrade(target, FIRST)
+    with connected(target) as connection:
+        connection.exec_driver_sql("DROP INDEX ix_blogs_created_at")
+    plan = plan_stamp(target)
+    assert "missing index ix_blogs_created_at on blogs" in str(plan)
+    assert plan.exit_code == 3
 
 
 def test_another_programs_history_is_named_and_left_alone(target):
