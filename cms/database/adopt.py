@@ -45,7 +45,9 @@ class StampPlan:
             lines = "".join(f"\n  {line}" for line in self.drift)
             return f"{self.database} is at revision {self.current}, but its schema is not that revision's:{lines}"
         if self.current:
-            return f"{self.database} is at revision {self.current} already, and its schema is equal; nothing to stamp"
+            return (
+                f"{self.database} is at revision {self.current} already, and has not drifted from it; nothing to stamp"
+            )
         if self.nearest and self.nearest.size:
             accepted = f"with {counted(self.nearest.size, 'difference')} accepted:\n{self.nearest}"
             return f"would stamp {self.database} as revision {self.revision}, {accepted}"
@@ -63,7 +65,7 @@ class StampResult:
     def __str__(self) -> str:
         return (
             f"{self.database} is now at revision {self.revision}; "
-            "nothing but the version table and the journal was touched\n"
+            "nothing but tables of the history itself was touched\n"
             "next: python manage.py backup-and-migrate"
         )
 

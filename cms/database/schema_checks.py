@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
@@ -9,7 +11,8 @@ from cms.checks.messages import Problem, error, info, warning
 from cms.checks.registry import register
 from cms.database.checks import AT_MOST_SHOWN, find_current
 from cms.database.differences import compare
-from cms.database.errors import DatabaseUnsupported
+from cms.database.engines import engine_for
+from cms.database.errors import DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported
 from cms.database.fingerprint import is_counted, read_fingerprint, replay_history
 from cms.database.journal import read_accepted
 from cms.database.target import Target
@@ -23,19 +26,28 @@ def check_drift(target: Target, connection: sa.Connection, scripts: ScriptDirect
     """database.W005: the schema is not what the history says at its own revision. database.I011: not checked, and why.
     database.I012: differences that were accepted.
 
-    Takes no lock; the history is replayed in a scratch place. If the revision moves meanwhile, an upgrade is running,
-    and nothing is reported.
+    Under the deploy lock, so that what a running upgrade has half done is not reported; it is not waited for. The
+    history is replayed in a scratch place.
     """
-    current = find_current(connection, scripts)
-    if current is None or len(scripts.get_heads()) != 1:
+    if find_current(connection, scripts) is None or len(scripts.get_heads()) != 1:
         return []
+    at_once = replace(target, limits=replace(target.limits, deploy_wait_s=0))
     try:
-        expected = replay_history(target, scripts)[current]
-    except DatabaseUnsupported as unable:
+        with engine_for(target).deploy_lock(at_once, lambda _line: None):
+            return compare_with_history(target, connection, scripts)
+    except DatabaseBusy:
+        cure = "run the check again when the upgrade, backup or restore has ended"
+        return [info("database.I011", "drift was not checked: another run works on the database", hint=cure)]
+    except (DatabaseUnsupported, DatabaseUnreachable) as unable:
         return [info("database.I011", f"drift was not checked: {unable.why}", hint=str(unable.hint))]
-    difference = compare(current, read_fingerprint(connection), expected, frozenset())
-    if not difference.size or find_current(connection, scripts) != current:
+
+
+def compare_with_history(target: Target, connection: sa.Connection, scripts: ScriptDirectory) -> list[Problem]:
+    current = find_current(connection, scripts)
+    if current is None:
         return []
+    expected = replay_history(target, scripts)[current]
+    difference = compare(current, read_fingerprint(connection), expected, frozenset())
     known = read_accepted(connection)
     accepted = [line for line in difference.lines if line in known]
     return say_drift(current, [line for line in difference.lines if line not in known]) + say_accepted(accepted)
