@@ -8,42 +8,52 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.script import ScriptDirectory
 
+from cms.database.catalog_postgresql import list_unusable_tables
+from cms.database.differences import Difference, compare
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting
 from cms.database.errors import HistoryBroken, RevisionUnknown, StampRefused
 from cms.database.fingerprint import Fingerprint, read_fingerprint, replay_history
 from cms.database.history import alembic_config, load_scripts, read_current
+from cms.database.journal import read_accepted, write_accepted
 from cms.database.progress import Say
 from cms.database.target import Target
 from cms.words import counted
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How the database differs from one revision, in catalog facts."""
-
-    revision: str
-    missing: tuple[str, ...]
-    extra: tuple[str, ...]
-
-    @property
-    def size(self) -> int:
-        return len(self.missing) + len(self.extra)
-
-
-@dataclass(frozen=True)
 class StampPlan:
-    """What would be stamped. revision: the one whose schema is equal, or None; nearest: how it differs otherwise."""
+    """What would be stamped.
+
+    revision: the one whose schema is equal, or whose differences were accepted; None if the database has one already.
+    nearest: how the database differs from it. ties: later revisions with the same schema, which change only data.
+    drift: how a database with a revision differs from it, beside what was accepted.
+    """
 
     database: str
     current: str | None
     revision: str | None
     nearest: Difference | None
+    ties: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return 3 if self.drift else 0
 
     def __str__(self) -> str:
+        if self.drift:
+            lines = "".join(f"\n  {line}" for line in self.drift)
+            return f"{self.database} is at revision {self.current}, but its schema is not that revision's:{lines}"
         if self.current:
-            return f"{self.database} is at revision {self.current} already; nothing to stamp"
-        return f"would stamp {self.database} as revision {self.revision}: its schema is equal"
+            return (
+                f"{self.database} is at revision {self.current} already, and has not drifted from it; nothing to stamp"
+            )
+        if self.nearest and self.nearest.size:
+            accepted = f"with {counted(self.nearest.size, 'difference')} accepted:\n{self.nearest}"
+            return f"would stamp {self.database} as revision {self.revision}, {accepted}"
+        also = f"; so is that of {', '.join(self.ties)}, whose steps on data are run again" if self.ties else ""
+        return f"would stamp {self.database} as revision {self.revision}: its schema is equal{also}"
 
 
 @dataclass(frozen=True)
@@ -56,29 +66,33 @@ class StampResult:
     def __str__(self) -> str:
         return (
             f"{self.database} is now at revision {self.revision}; "
-            "nothing but the version table and the journal was touched\n"
+            "nothing but tables of the history itself was touched\n"
             "next: python manage.py backup-and-migrate"
         )
 
 
-def plan_stamp(target: Target) -> StampPlan:
+def plan_stamp(target: Target, *, accept_differences: bool = False) -> StampPlan:
     """Find the revision whose schema equals the database's. Reads only.
 
+    accept_differences: take the nearest one too, if every difference is of a kind that later revisions can carry.
     Raises StampRefused, with every difference to the nearest revision, if there is none, or if the database is empty.
     """
     scripts = load_scripts(target)
     with connecting(target, engine_for(target).open_tool(target)) as connection:
         current = read_our_revision(connection, scripts, target)
-        found = read_fingerprint(connection)
+        refuse_unusable_tables(connection, target)
+        found, accepted = read_fingerprint(connection), read_accepted(connection)
     if current is not None:
-        return StampPlan(target.name, current, None, None)
+        difference = compare(current, found, replay_history(target, scripts)[current], frozenset())
+        drift = tuple(line for line in difference.lines if line not in accepted)
+        return StampPlan(target.name, current, None, None, drift=drift)
     if not found.facts:
         raise StampRefused(
             f"{target.name} holds no table of ours",
             why="there is no schema that could be compared",
             hint="for a new site run `python manage.py backup-and-migrate`; check DATABASE_URL otherwise",
         )
-    return match(target, found, replay_history(target, scripts))
+    return match(target, found, replay_history(target, scripts), accept_differences=accept_differences)
 
 
 def read_our_revision(connection: sa.Connection, scripts: ScriptDirectory, target: Target) -> str | None:
@@ -93,26 +107,53 @@ def read_our_revision(connection: sa.Connection, scripts: ScriptDirectory, targe
         ) from foreign
 
 
-def match(target: Target, found: Fingerprint, expected: dict[str, Fingerprint]) -> StampPlan:
-    """Compare with every revision. Raises StampRefused if none is equal."""
-    differences = [
-        Difference(revision, there.missing_from(found), found.missing_from(there))
-        for revision, there in expected.items()
-    ]
-    nearest = min(differences, key=lambda difference: difference.size)
-    if nearest.size:
+def refuse_unusable_tables(connection: sa.Connection, target: Target) -> None:
+    """Raise StampRefused if the role may not use a table in full: its schema can be equal, and no upgrade would run."""
+    unusable = list_unusable_tables(connection) if connection.dialect.name == "postgresql" else []
+    if unusable:
+        names = ", ".join(unusable)
         raise StampRefused(
-            f"the schema of {target.name} is not that of any revision",
-            why=f"nearest is {nearest.revision}, with {counted(nearest.size, 'difference')}:\n{listed(nearest)}",
-            hint="make the schema equal and try again; nothing was stamped or changed",
+            f"{target.url.username} may not read and write {counted(len(unusable), 'table')} of {target.name}: {names}",
+            why="the tables belong to another role",
+            hint=f"as their owner: GRANT SELECT, INSERT, UPDATE, DELETE ON {names} TO {target.url.username}, "
+            "or make this role their owner, which upgrades need; nothing was stamped or changed",
+        )
+
+
+def match(
+    target: Target, found: Fingerprint, expected: dict[str, Fingerprint], *, accept_differences: bool
+) -> StampPlan:
+    """Compare with every revision. Raises StampRefused if none is equal and none can be accepted."""
+    nearest = min(compare_all(found, expected), key=lambda difference: (len(difference.blocking), difference.size))
+    if nearest.blocking:
+        raise StampRefused(
+            f"the schema of {target.name} is not that of any revision, and later revisions could not carry it",
+            why=f"nearest is {nearest.revision}, with {counted(nearest.size, 'difference')}:\n{nearest}",
+            hint="make equal what is marked and try again; nothing was stamped or changed",
+        )
+    if nearest.size and not accept_differences:
+        raise StampRefused(
+            f"the schema of {target.name} is not that of any revision, but later revisions can carry it",
+            why=f"nearest is {nearest.revision}, with {counted(nearest.size, 'difference')}:\n{nearest}",
+            hint="make them equal, or record them and go on with --accept-differences; nothing was stamped or changed",
         )
     # Revisions that change only data share a schema: the newest of them would skip the others' data steps.
-    return StampPlan(target.name, None, nearest.revision, nearest)
+    same = [revision for revision, there in expected.items() if there == expected[nearest.revision]]
+    return StampPlan(target.name, None, nearest.revision, nearest, tuple(same[1:]))
 
 
-def listed(difference: Difference) -> str:
-    lines = [f"missing: {fact}" for fact in difference.missing] + [f"extra:   {fact}" for fact in difference.extra]
-    return "\n".join(f"        {line}" for line in lines)
+def compare_all(found: Fingerprint, expected: dict[str, Fingerprint]) -> list[Difference]:
+    """Return the difference to each revision, oldest first."""
+    revisions = list(expected)
+    return [
+        compare(
+            revision,
+            found,
+            expected[revision],
+            frozenset(fact for later in revisions[position + 1 :] for fact in expected[later].facts),
+        )
+        for position, revision in enumerate(revisions)
+    ]
 
 
 def apply_stamp(target: Target, plan: StampPlan, *, say: Say) -> StampResult:
@@ -122,10 +163,14 @@ def apply_stamp(target: Target, plan: StampPlan, *, say: Say) -> StampResult:
     """
     assert plan.revision is not None  # noqa: S101 - nothing to apply otherwise
     with engine_for(target).deploy_lock(target, say):
-        if plan_stamp(target) != plan:
+        if plan_stamp(target, accept_differences=bool(plan.nearest and plan.nearest.size)) != plan:
             raise StampRefused("the schema changed while we looked", hint="run the command again; nothing was stamped")
         config = alembic_config(target)
         config.attributes["lock_held"] = True
+        if plan.nearest and plan.nearest.lines:
+            with connecting(target, engine_for(target).open_tool(target, migrating=True)) as connection:
+                write_accepted(connection, plan.revision, plan.nearest.lines)
+                connection.commit()
         command.stamp(config, plan.revision)
         with connecting(target, engine_for(target).open_tool(target)) as connection:
             return StampResult(target.name, str(read_current(connection, load_scripts(target))))

@@ -14,6 +14,7 @@ from sqlalchemy.schema import CreateTable
 from cms.database.schema import UtcDateTime
 
 JOURNAL_TABLE = "migration_journal"
+ACCEPTED_TABLE = "accepted_differences"
 
 # In no revision and no model: like alembic_version it describes the history and is not part of it.
 journal = sa.Table(
@@ -26,6 +27,16 @@ journal = sa.Table(
     sa.Column("duration_ms", sa.Integer, nullable=False),
     sa.Column("applied_by", sa.String(255), nullable=False),
     sa.Column("checksum", sa.String(64)),
+)
+
+accepted = sa.Table(
+    ACCEPTED_TABLE,
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("revision", sa.String(100), nullable=False),
+    sa.Column("difference", sa.Text, nullable=False),
+    sa.Column("accepted_at", UtcDateTime, nullable=False),
+    sa.Column("accepted_by", sa.String(255), nullable=False),
 )
 
 
@@ -70,6 +81,20 @@ def read_journal(connection: sa.Connection) -> list[JournalEntry]:
     columns = [journal.c[name] for name in JournalEntry.__dataclass_fields__ if name in there]
     rows = connection.execute(sa.select(*columns).order_by(journal.c.id)).mappings()
     return [JournalEntry(**row) for row in rows]
+
+
+def write_accepted(connection: sa.Connection, revision: str, differences: tuple[str, ...]) -> None:
+    """Record differences to a revision's schema that an operator accepted, inside the open transaction."""
+    connection.execute(CreateTable(accepted, if_not_exists=True))
+    given = {"revision": revision, "accepted_at": datetime.now(UTC), "accepted_by": who()}
+    connection.execute(accepted.insert(), [{**given, "difference": each} for each in differences])
+
+
+def read_accepted(connection: sa.Connection) -> frozenset[str]:
+    """Return the differences that were accepted, in the words of ``Difference.lines``."""
+    if not sa.inspect(connection).has_table(ACCEPTED_TABLE):
+        return frozenset()
+    return frozenset(connection.execute(sa.select(accepted.c.difference)).scalars())
 
 
 def who() -> str:

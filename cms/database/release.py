@@ -79,7 +79,7 @@ def plan_release(target: Target) -> ReleasePlan:
 
 
 def refuse_tables_without_revision(target: Target, connection: sa.Connection) -> None:
-    tables = [fact for fact in read_fingerprint(connection).facts if fact.startswith("table ")]
+    tables = [fact for fact in read_fingerprint(connection).facts if fact.kind == "table"]
     if tables:
         raise Refused(
             f"{target.name} holds {counted(len(tables), 'table')} and no revision",

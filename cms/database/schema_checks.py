@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
 from cms.checks.messages import Problem, error, info, warning
 from cms.checks.registry import register
 from cms.database.checks import AT_MOST_SHOWN, find_current
-from cms.database.errors import DatabaseUnsupported
+from cms.database.differences import compare
+from cms.database.engines import engine_for
+from cms.database.errors import DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported
 from cms.database.fingerprint import is_counted, read_fingerprint, replay_history
+from cms.database.journal import read_accepted
 from cms.database.target import Target
 from cms.words import counted
 
@@ -19,25 +24,50 @@ OLD_TRANSACTION_S = 60
 @register("schema")
 def check_drift(target: Target, connection: sa.Connection, scripts: ScriptDirectory) -> list[Problem]:
     """database.W005: the schema is not what the history says at its own revision. database.I011: not checked, and why.
+    database.I012: differences that were accepted.
 
-    Takes no lock; the history is replayed in a scratch place. If the revision moves meanwhile, an upgrade is running,
-    and nothing is reported.
+    Under the deploy lock, so that what a running upgrade has half done is not reported; it is not waited for. The
+    history is replayed in a scratch place.
     """
-    current = find_current(connection, scripts)
-    if current is None or len(scripts.get_heads()) != 1:
+    if find_current(connection, scripts) is None or len(scripts.get_heads()) != 1:
         return []
+    at_once = replace(target, limits=replace(target.limits, deploy_wait_s=0))
     try:
-        expected = replay_history(target, scripts)[current]
-    except DatabaseUnsupported as unable:
+        with engine_for(target).deploy_lock(at_once, lambda _line: None):
+            return compare_with_history(target, connection, scripts)
+    except DatabaseBusy:
+        cure = "run the check again when the upgrade, backup or restore has ended"
+        return [info("database.I011", "drift was not checked: another run works on the database", hint=cure)]
+    except (DatabaseUnsupported, DatabaseUnreachable) as unable:
         return [info("database.I011", f"drift was not checked: {unable.why}", hint=str(unable.hint))]
-    found = read_fingerprint(connection)
-    differences = [f"missing {fact}" for fact in expected.missing_from(found)]
-    differences += [f"extra {fact}" for fact in found.missing_from(expected)]
-    if not differences or find_current(connection, scripts) != current:
+
+
+def compare_with_history(target: Target, connection: sa.Connection, scripts: ScriptDirectory) -> list[Problem]:
+    current = find_current(connection, scripts)
+    if current is None:
         return []
-    what = f"{counted(len(differences), 'difference')} between the schema and revision {current}: "
+    expected = replay_history(target, scripts)[current]
+    difference = compare(current, read_fingerprint(connection), expected, frozenset())
+    known = read_accepted(connection)
+    accepted = [line for line in difference.lines if line in known]
+    return say_drift(current, [line for line in difference.lines if line not in known]) + say_accepted(accepted)
+
+
+def say_drift(current: str, lines: list[str]) -> list[Problem]:
+    if not lines:
+        return []
+    what = f"{counted(len(lines), 'difference')} between the schema and revision {current}: "
     cure = "somebody changed the database by hand; undo that, or make it a revision with `flask db migrate`"
-    return [warning("database.W005", what + "; ".join(differences[:AT_MOST_SHOWN]), hint=cure)]
+    return [warning("database.W005", what + "; ".join(lines[:AT_MOST_SHOWN]), hint=cure)]
+
+
+def say_accepted(lines: list[str]) -> list[Problem]:
+    if not lines:
+        return []
+    what = f"{counted(len(lines), 'difference')} to the history, accepted when the database was adopted: "
+    return [
+        info("database.I012", what + "; ".join(lines[:AT_MOST_SHOWN]), hint="nothing to do, as long as all is well")
+    ]
 
 
 @register("schema")

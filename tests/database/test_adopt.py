@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -93,11 +94,17 @@ ON_SQLITE = {
 }
 
 
-@pytest.mark.parametrize("mutation", sorted({*MUTATIONS, *ON_POSTGRESQL, *ON_SQLITE}))
-def test_a_schema_that_differs_in_one_thing_is_refused_and_nothing_changes(target, mutation):
-    statements = {**MUTATIONS, **(ON_SQLITE if target.engine_name == "sqlite" else ON_POSTGRESQL)}.get(mutation)
-    if statements is None:
-        return  # it can be said on the other engine only
+@pytest.mark.parametrize("statements", [*MUTATIONS.values(), *ON_POSTGRESQL.values()], ids=[*MUTATIONS, *ON_POSTGRESQL])
+def test_a_schema_that_differs_in_one_thing_on_postgresql_is_refused_and_nothing_changes(postgres_target, statements):
+    assert_refused(postgres_target, statements)
+
+
+@pytest.mark.parametrize("statements", [*MUTATIONS.values(), *ON_SQLITE.values()], ids=[*MUTATIONS, *ON_SQLITE])
+def test_a_schema_that_differs_in_one_thing_on_sqlite_is_refused_and_nothing_changes(sqlite_target, statements):
+    assert_refused(sqlite_target, statements)
+
+
+def assert_refused(target, statements):
     upgrade(target, FIRST)
     forget_history(target)
     with connected(target) as connection:
@@ -136,6 +143,22 @@ def test_a_number_in_quotes_is_the_same_default_on_sqlite(sqlite_target):
     assert plan_stamp(sqlite_target).revision == FIRST
 
 
+def test_a_table_that_the_role_may_only_read_is_refused_and_named(postgres_target):
+    upgrade(postgres_target, FIRST)
+    forget_history(postgres_target)
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql("CREATE ROLE half LOGIN")
+        connection.exec_driver_sql("GRANT SELECT, INSERT, UPDATE, DELETE ON users TO half")
+        connection.exec_driver_sql("GRANT SELECT, INSERT, UPDATE ON blogs TO half")
+    try:
+        with pytest.raises(StampRefused, match=r"half may not read and write .*: blogs"):
+            plan_stamp(replace(postgres_target, url=postgres_target.url.set(username="half")))
+    finally:
+        with connected(postgres_target) as connection:
+            connection.exec_driver_sql("DROP OWNED BY half")
+            connection.exec_driver_sql("DROP ROLE half")
+
+
 def test_an_empty_database_is_not_stamped(target):
     from cms.database.engines import engine_for
 
@@ -147,7 +170,16 @@ def test_an_empty_database_is_not_stamped(target):
 def test_a_database_with_a_revision_is_left_alone(target):
     upgrade(target, FIRST)
     plan = plan_stamp(target)
-    assert (plan.current, plan.revision) == (FIRST, None)
+    assert (plan.current, plan.revision, plan.drift) == (FIRST, None, ())
+
+
+def test_a_database_that_drifted_from_its_revision_is_told_what_is_missing(target):
+    upgrade(target, FIRST)
+    with connected(target) as connection:
+        connection.exec_driver_sql("DROP INDEX ix_blogs_created_at")
+    plan = plan_stamp(target)
+    assert "missing index ix_blogs_created_at on blogs" in str(plan)
+    assert plan.exit_code == 3
 
 
 def test_another_programs_history_is_named_and_left_alone(target):

@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from cms.database.engines import engine_for
-from cms.database.engines.pgtools import conninfo, environment, find_tool, spread_casts
+from cms.database.engines.pgtext import spread_casts
+from cms.database.engines.pgtools import conninfo, environment, find_tool
 from cms.database.errors import RestoreFailed
 from cms.database.keys import load_key
 from cms.database.manifest import read_manifest
@@ -184,6 +185,10 @@ def test_a_sequence_that_moved_on_while_the_dump_ran_is_no_difference(odd):
         ("(ARRAY['a'::character varying, 'b'::character varying])::text[]",
          "ARRAY[('a'::character varying)::text, ('b'::character varying)::text]"),
         ("(ARRAY['it''s, ]'::character varying])::text[]", "ARRAY[('it''s, ]'::character varying)::text]"),
+        (
+            "ARRAY['a'::character varying, 'b'::character varying]::text[]",
+            "ARRAY['a'::character varying::text, 'b'::character varying::text]",
+        ),
         ("ARRAY[1, 2]", "ARRAY[1, 2]"),
         ("(ARRAY[a, b])::text[]", "(ARRAY[a, b])::text[]"),
     ],

@@ -15,7 +15,7 @@ from cms.database.manifest import verify_backup
 from cms.database.proof import compare
 from cms.database.shelf import list_backups
 from tests.database.backups import take_backup
-from tests.database.rows import connected, quiet, upgrade
+from tests.database.rows import connected, fill, quiet, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
 RESTORE_AND_DIE = """
@@ -92,3 +92,13 @@ def test_a_role_that_may_not_create_databases_is_told_before_anything_is_written
     finally:
         with connected(postgres_target) as connection:
             connection.exec_driver_sql("DROP ROLE plain")
+
+
+def test_a_check_that_the_server_spells_otherwise_after_a_restore_is_no_difference(postgres_target):
+    upgrade(postgres_target)
+    fill(postgres_target)
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql("ALTER TABLE users ADD CHECK (role IN ('admin', 'it''s', 'user'))")
+        connection.exec_driver_sql("CREATE VIEW editors AS SELECT * FROM users WHERE role IN ('admin', 'editor')")
+        connection.exec_driver_sql("CREATE INDEX of_editors ON users (email) WHERE role IN ('admin', 'editor')")
+    assert take_backup(postgres_target).proven

@@ -8,8 +8,9 @@ import pytest
 
 from cms.checks.registry import registry
 from cms.database import schema_checks
+from cms.database.engines import engine_for
 from cms.database.history import load_scripts
-from tests.database.rows import FIRST, SECOND, connected, fill, upgrade
+from tests.database.rows import FIRST, SECOND, connected, fill, quiet, upgrade
 
 
 def find(target, *, deploy=False):
@@ -50,6 +51,17 @@ def test_an_index_that_somebody_dropped_is_drift_and_named(target):
     assert identity == "database.W005"
     assert "missing index" in text
     assert "ix_blogs_created_at" in text
+
+
+def test_while_another_run_works_on_the_database_drift_is_not_checked_and_nobody_waits(target):
+    upgrade(target)
+    run(target, "DROP INDEX ix_blogs_created_at")
+    with engine_for(target).deploy_lock(target, quiet):
+        ((identity, text),) = find(target)
+    assert identity == "database.I011"
+    assert "another run works on the database" in text
+    ((identity, _),) = find(target)
+    assert identity == "database.W005"
 
 
 def test_what_a_failed_rebuild_left_is_named(target):

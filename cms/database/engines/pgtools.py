@@ -17,6 +17,7 @@ import zstandard
 from psycopg.conninfo import make_conninfo
 
 from cms.database.engines.base import ClientTool, Definitions, Dump, Server
+from cms.database.engines.pgtext import spread_casts
 from cms.database.envelope import Envelope
 from cms.database.errors import BackupFailed, RestoreFailed, ToolMissing
 from cms.database.progress import Meter
@@ -31,9 +32,6 @@ SECRETS = {"password", "passfile", "sslpassword"}
 PRIVILEGE = re.compile(r"GRANT |REVOKE |ALTER DEFAULT PRIVILEGES |SET SESSION AUTHORIZATION |ALTER .* OWNER TO ")
 OWNER = re.compile(r"""^ALTER .* OWNER TO ("[^"]+"|\S+);$""")
 GRANTEE = re.compile(r"""^(?:GRANT|REVOKE|ALTER DEFAULT) .* (?:TO|FROM) ("[^"]+"|\S+?)(?: WITH GRANT OPTION)?;$""")
-LITERAL = r"'(?:[^']|'')*'(?:::[a-z ]+)?"
-CAST_OF_ARRAY = re.compile(rf"\(ARRAY\[((?:{LITERAL}(?:, )?)+)\]\)::([a-z ]+)\[\]")
-ELEMENT = re.compile(LITERAL)
 
 
 def find_tool(name: str, target: Target, server_major: int) -> ClientTool:
@@ -130,19 +128,6 @@ def read_definitions(target: Target, server: Server, snapshot: str) -> Definitio
     named = (tuple(sorted(name.strip('"') for name in roles)) for roles in (owners, grantees - {"PUBLIC"}))
     made_by = f"pg_dump {tool.version} of {server.version}"
     return Definitions(made_by, texts[False].hexdigest(), texts[True].hexdigest(), *named)
-
-
-def spread_casts(text: str) -> str:
-    """Return an expression as the server writes it once it has read its own text again.
-
-    (ARRAY['a'::character varying])::text[] comes back as ARRAY[('a'::character varying)::text]: that is how a check
-    "status IN (…)" is written before and after a restore.
-    """
-    return CAST_OF_ARRAY.sub(lambda found: spread(found.group(1), found.group(2)), text)
-
-
-def spread(elements: str, kind: str) -> str:
-    return f"ARRAY[{ELEMENT.sub(lambda found: f'({found.group()})::{kind}', elements)}]"
 
 
 def restore_database(

@@ -1,0 +1,151 @@
+"""The facts of a SQLite schema, from its pragmas, and from its SQL text for what no pragma tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import sqlalchemy as sa
+
+from cms.database.facts import Fact
+from cms.database.sqltext import bare, inside, name_of, outside, spelled, split_list, tokens
+
+CONSTRAINTS = frozenset({"constraint", "primary", "unique", "check", "foreign"})
+VIRTUAL, STORED = 2, 3
+EXPRESSION = -2
+
+
+def sqlite_facts(connection: sa.Connection) -> Iterator[Fact]:
+    """Yield the fact of every object. Names of constraints do not count: SQLite itself uses none."""
+    catalog = connection.exec_driver_sql(
+        "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    )
+    for kind, name, table, sql in catalog.all():
+        parts = tokens(sql)
+        if kind == "table":
+            yield from table_facts(connection, name.lower(), parts)
+        elif kind == "index":
+            unique = "unique " if parts[1].lower() == "unique" else ""
+            yield Fact("index", table.lower(), name.lower(), f"{unique}{index_keys(connection, name, parts)}")
+        else:
+            yield Fact(kind, table.lower() if kind == "trigger" else "", name.lower(), spelled(parts))
+
+
+def table_facts(connection: sa.Connection, table: str, parts: Sequence[str]) -> Iterator[Fact]:
+    if parts[1].lower() == "virtual":
+        yield Fact("table", table, "", spelled(parts))
+        return
+    body = inside(parts, parts.index("("))
+    yield Fact("table", table, "", spelled(sorted(parts[parts.index("(") + len(body) + 2 :])))
+    items = list(split_list(body))
+    of_columns = {name_of(item[0]): item[1:] for item in items if item[0].lower() not in CONSTRAINTS}
+    yield from columns(connection, table, of_columns)
+    yield from foreign_keys(connection, table)
+    for _, name, unique, origin, _ in connection.exec_driver_sql(f"PRAGMA index_list({quote(table)})").all():
+        if unique and origin == "u":
+            yield Fact("constraint", table, "", f"unique {index_keys(connection, name, ())}")
+    for item in items:
+        for position, word in outside(item):
+            if word == "check":
+                yield Fact("constraint", table, "", f"check ({spelled(bare(inside(item, position + 1)))})")
+        if item[0].lower() in CONSTRAINTS and (odd := oddities(item)):
+            start = 2 if item[0].lower() == "constraint" else 0
+            yield Fact("constraint", table, "", f"{spelled(item[start:])} behaves otherwise:{odd}")
+
+
+def columns(connection: sa.Connection, table: str, items: dict[str, list[str]]) -> Iterator[Fact]:
+    for _, name, kind, required, default, key, hidden in connection.exec_driver_sql(
+        f"PRAGMA table_xinfo({quote(table)})"
+    ):
+        item = items.get(name.lower(), [])
+        words = [re.sub(r"\s*([(),])\s*", r"\1", " ".join(kind.split())).upper()]
+        words += ["not null"] if required else []
+        words += [f"default {plain_default(kind, default)}"] if default is not None else []
+        words += [f"primary key part {key}"] if key else []
+        words += [generated(item, stored=hidden == STORED)] if hidden in (VIRTUAL, STORED) else []
+        yield Fact("column", table, name.lower(), " ".join(words) + oddities(item))
+
+
+def plain_default(kind: str, default: str) -> str:
+    """Return '0' of a whole number or a boolean as 0: SQLite stores the same, and server_default="0" writes it so."""
+    word = default.strip("'")
+    if word.isdecimal() and ("INT" in kind.upper() or "BOOL" in kind.upper()):
+        return word
+    return spelled(bare(tokens(default)))
+
+
+def generated(item: Sequence[str], *, stored: bool) -> str:
+    at = next(position for position, word in outside(item) if word == "as")
+    return f"generated as ({spelled(bare(inside(item, at + 1)))}) {'stored' if stored else 'virtual'}"
+
+
+def oddities(item: Sequence[str]) -> str:
+    """Return what a column's or constraint's text says and no pragma tells, where it is not what SQLite does anyway."""
+    found = ""
+    words = [word for _, word in outside(item)]
+    for word, second, third in zip(words, [*words[1:], ""], [*words[2:], "", ""], strict=False):
+        if word == "collate" and name_of(second) != "binary":
+            found += f" collate {name_of(second)}"
+        elif (word, second) == ("on", "conflict") and third != "abort":
+            found += f" on conflict {third}"
+        elif (word, second) == ("initially", "deferred"):
+            found += " initially deferred"
+        elif word == "autoincrement":
+            found += " autoincrement"
+    return found
+
+
+def foreign_keys(connection: sa.Connection, table: str) -> Iterator[Fact]:
+    keys: dict[int, list[sa.Row[tuple[object, ...]]]] = {}
+    for row in connection.exec_driver_sql(f"PRAGMA foreign_key_list({quote(table)})"):
+        keys.setdefault(row[0], []).append(row)
+    for rows in keys.values():
+        ordered = sorted(rows, key=lambda row: int(str(row[1])))
+        parent = str(ordered[0][2]).lower()
+        theirs = [row[4] for row in ordered] if ordered[0][4] else primary_key(connection, parent)
+        ours = ", ".join(str(row[3]) for row in ordered)
+        actions = [
+            f" on {event} {action}"
+            for event, action in (("update", rows[0][5]), ("delete", rows[0][6]))
+            if action != "NO ACTION"
+        ]
+        definition = f"foreign key ({ours}) references {parent} ({', '.join(map(str, theirs))}){''.join(actions)}"
+        yield Fact("constraint", table, "", definition.lower())
+
+
+def primary_key(connection: sa.Connection, table: str) -> list[str]:
+    rows = connection.exec_driver_sql(f"PRAGMA table_info({quote(table)})").all()
+    return [row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]]
+
+
+def index_keys(connection: sa.Connection, index: str, parts: Sequence[str]) -> str:
+    """Return an index's keys in order, with direction and collation where they are not the usual ones, and its WHERE.
+
+    parts: the index's own text, which alone tells its expressions; empty for the index behind a constraint.
+    """
+    items = list(split_list(inside(parts, parts.index("(")))) if parts else []
+    keys = []
+    for position, column, name, descending, collation, key in connection.exec_driver_sql(
+        f"PRAGMA index_xinfo({quote(index)})"
+    ):
+        if key:
+            what = expression(items[position]) if column == EXPRESSION else str(name).lower()
+            unusual = "" if collation == "BINARY" else f" collate {collation.lower()}"
+            keys.append(f"{what}{unusual}{' desc' if descending else ''}")
+    where = [position for position, word in outside(parts) if word == "where"]
+    predicate = f" where {spelled(bare(parts[where[0] + 1 :]))}" if where else ""
+    return f"({', '.join(keys)}){predicate}"
+
+
+def expression(item: Sequence[str]) -> str:
+    """Return a key of an index without its direction and collation, which a pragma tells."""
+    end = len(item)
+    for position, word in outside(item):
+        if word in {"collate", "asc", "desc"}:
+            end = min(end, position)
+    return spelled(bare(item[:end]))
+
+
+def quote(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'

@@ -1,0 +1,110 @@
+"""How a database differs from one revision, and whether the later revisions can be run on it all the same."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from cms.database.facts import Fact
+from cms.database.fingerprint import Fingerprint
+
+DEFAULT = re.compile(r" default .*?(?= collate |$)")
+DELETE_ACTION = re.compile(r" on (?:delete|update) (?:cascade|restrict|no action|set null|set default)", re.IGNORECASE)
+UNIQUE = re.compile(r"(?:primary key|unique)(?: btree)? (\([^()]*\))", re.IGNORECASE)
+HARMLESS_EXTRAS = frozenset({"table", "view", "function", "type", "sequence"})
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How the database differs from one revision, in catalog facts. blocking: what later revisions cannot carry."""
+
+    revision: str
+    missing: tuple[Fact, ...]
+    extra: tuple[Fact, ...]
+    blocking: tuple[Fact, ...] = field(default=())
+
+    @property
+    def size(self) -> int:
+        return len(self.missing) + len(self.extra)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return each difference in words; the same words are recorded when it is accepted."""
+        return tuple([f"missing {fact}" for fact in self.missing] + [f"extra {fact}" for fact in self.extra])
+
+    def __str__(self) -> str:
+        said = [(word, fact) for word, facts in (("missing", self.missing), ("extra", self.extra)) for fact in facts]
+        return "\n".join(
+            f"        {word + ':':9}{fact}{'  <- cannot be carried' if fact in self.blocking else ''}"
+            for word, fact in said
+        )
+
+
+def compare(revision: str, found: Fingerprint, expected: Fingerprint, later: frozenset[Fact]) -> Difference:
+    """Compare a live schema with that of a revision. later: every fact of the revisions after it."""
+    missing, extra = expected.missing_from(found), found.missing_from(expected)
+    judge = Judge(found, expected, missing, extra, frozenset((fact.kind, fact.table, fact.name) for fact in later))
+    blocking = [fact for fact in missing if not judge.can_miss(fact)]
+    blocking += [fact for fact in extra if not judge.can_have(fact)]
+    return Difference(revision, missing, extra, tuple(blocking))
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Says of each fact that differs whether later revisions, and the code, get along with it."""
+
+    found: Fingerprint
+    expected: Fingerprint
+    missing: tuple[Fact, ...]
+    extra: tuple[Fact, ...]
+    made_later: frozenset[tuple[str, str, str]]
+
+    def can_miss(self, fact: Fact) -> bool:
+        if fact.kind == "index":
+            return not fact.definition.startswith("unique")
+        return any(is_variant(fact, live) for live in self.extra)
+
+    def can_have(self, fact: Fact) -> bool:
+        if any(is_variant(planned, fact) for planned in self.missing):
+            return True
+        planned = {(each.kind, each.table, each.name) for each in self.expected.facts}
+        key = (fact.kind, fact.table, fact.name)
+        if fact.name + fact.table and key in self.made_later - planned:
+            return False  # a later revision makes a thing of this name, and would find it there
+        if fact.table and fact.table not in {each.table for each in self.expected.facts}:
+            return True  # somebody else's table
+        return self.is_harmless(fact, known=key in planned)
+
+    def is_harmless(self, fact: Fact, *, known: bool) -> bool:
+        if fact.kind == "column":
+            # The code does not fill a column that it does not know.
+            return not known and (" not null" not in fact.definition or " default " in fact.definition)
+        if fact.kind == "index" and "(not usable)" in fact.definition:
+            return False
+        if fact.kind == "index" and not fact.definition.startswith("unique"):
+            return True
+        if fact.kind in {"index", "constraint"}:
+            return self.is_redundant(fact)
+        return fact.kind in HARMLESS_EXTRAS and not known
+
+    def is_redundant(self, fact: Fact) -> bool:
+        """Return whether the same columns must be unique already."""
+        columns = UNIQUE.fullmatch(fact.definition)
+        return columns is not None and any(
+            each.table == fact.table and (same := UNIQUE.fullmatch(each.definition)) and same[1] == columns[1]
+            for each in self.expected.facts
+            if each not in self.missing
+        )
+
+
+def is_variant(planned: Fact, live: Fact) -> bool:
+    """Return whether one stands for the other: a lost default, a constraint's other name or action."""
+    if (planned.kind, planned.table) != (live.kind, live.table):
+        return False
+    if planned.kind == "column":
+        return planned.name == live.name and DEFAULT.sub("", planned.definition) == live.definition
+    if planned.kind != "constraint":
+        return False
+    if planned.definition == live.definition:
+        return True
+    return DELETE_ACTION.sub("", planned.definition) == DELETE_ACTION.sub("", live.definition)
