@@ -123,10 +123,10 @@ class Place:
         import obstore  # noqa: PLC0415
 
         for start in range(0, size_bytes, PIECE_BYTES):
+            length = min(PIECE_BYTES, size_bytes - start)
             with self._told(f"does not give {name}"):
-                yield bytes(
-                    obstore.get_range(self._store, name, start=start, length=min(PIECE_BYTES, size_bytes - start))
-                )
+                piece = bytes(obstore.get_range(self._store, name, start=start, length=length))
+            yield piece
 
     def remove(self, name: str) -> None:
         import obstore  # noqa: PLC0415
@@ -136,13 +136,11 @@ class Place:
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
+        from obstore.exceptions import BaseError  # noqa: PLC0415
+
         try:
             yield
-        except (CopyFailed, BackupDamaged):
-            raise
-        except Exception as error:  # the library raises kinds of its own, many, and ValueError and OSError
-            if type(error).__module__.partition(".")[0] != "obstore" and not isinstance(error, OSError | ValueError):
-                raise
+        except (BaseError, OSError, ValueError) as error:
             raise CopyFailed(
                 f"the place for copies {self.url} {what}",
                 why=str(error).partition("\n\n")[0].replace("\n", " ")[:300],
