@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import shutil
 import sqlite3
@@ -148,6 +149,7 @@ def measure_sqlite(target: Target, folder: Path) -> None:
 @contextmanager
 def writing(path: str) -> Iterator[Waits]:
     """Commit 100 times a second in a thread while the block runs; the result is filled in at its end."""
+    os.sync()  # what earlier steps have written is not to be waited for in this one
     waits, over = Waits(), threading.Event()
     thread = threading.Thread(target=write, args=(path, over, waits))
     thread.start()
