@@ -17,7 +17,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from cms.database.errors import BackupFailed, DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported, RestoreFailed
-from cms.database.files import new_folder, open_private, sync
+from cms.database.files import flushing, new_folder, open_private, sync
 from cms.database.target import Target
 
 BUSY_TIMEOUT_S = 5
@@ -135,7 +135,7 @@ def scratch_file(live: Path) -> Iterator[Path]:
 def copy_into(path: Path, source: sqlite3.Connection, target: Target) -> None:
     """Copy the database that the connection sees into an empty file, and sync it. Raises BackupFailed."""
     try:
-        with closing(open_file(path)) as copy:
+        with flushing(path), closing(open_file(path)) as copy:
             # In one step: copied in parts, the backup starts over whenever somebody writes, and never ends.
             source.backup(copy, pages=-1)
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, no sidecars
