@@ -21,7 +21,11 @@ from tests.database.rows import connected, fill, quiet, upgrade
 
 ODD = """
 CREATE SCHEMA shop;
-CREATE COLLATION shop.careless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+DO $$ BEGIN
+    CREATE COLLATION shop.careless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+EXCEPTION WHEN feature_not_supported THEN  -- a server without ICU
+    CREATE COLLATION shop.careless FROM "C";
+END $$;
 CREATE TYPE shop.size AS ENUM ('small', 'large');
 CREATE DOMAIN shop.price AS numeric(10, 2) CHECK (VALUE >= 0);
 CREATE TABLE shop.items (
@@ -70,7 +74,7 @@ def odd(postgres_target, postgres):
     fill(postgres_target)
     reader = f"{READER}_{postgres_target.database_name[-6:]}"
     with connected(postgres_target) as connection:
-        skip_without_parts(connection)
+        skip_without_extension(connection)
         connection.connection.driver_connection.execute(ODD)
         connection.exec_driver_sql(f"CREATE ROLE {reader}")
         connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA shop TO {reader}")
@@ -83,11 +87,10 @@ def odd(postgres_target, postgres):
         connection.exec_driver_sql(f"DROP ROLE IF EXISTS {reader}")
 
 
-def skip_without_parts(connection):
+def skip_without_extension(connection):
     query = "SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_trgm'"
-    has_icu = connection.exec_driver_sql("SELECT count(*) FROM pg_collation WHERE collprovider = 'i'").scalar_one()
-    if not (connection.exec_driver_sql(query).scalar_one() and has_icu):
-        pytest.skip("this server was built without ICU or comes without pg_trgm")
+    if not connection.exec_driver_sql(query).scalar_one():
+        pytest.skip("NO pg_trgm HERE: what an odd database holds was not backed up (apt: postgresql-contrib)")
 
 
 def dumped(target, *arguments):
