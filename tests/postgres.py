@@ -296,6 +296,17 @@ class Watcher:
 
 
 @contextmanager
+def server_of(bin_dir: Path) -> Iterator[PostgresServer]:
+    """Run a server of one installation for as long as the block lasts. Raises NoPostgresError."""
+    folder = server_folder()
+    watcher = Watcher(folder)
+    try:
+        yield start_server(folder, bin_dir)
+    finally:
+        watcher.finish()
+
+
+@contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

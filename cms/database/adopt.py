@@ -9,11 +9,12 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from cms.database.catalog_postgresql import list_unusable_tables
-from cms.database.differences import Difference, compare
+from cms.database.differences import Difference, compare, find_nearest
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting
 from cms.database.errors import HistoryBroken, RevisionUnknown, StampRefused
-from cms.database.fingerprint import Fingerprint, read_fingerprint, replay_history
+from cms.database.expected import read_expected
+from cms.database.fingerprint import Fingerprint, read_fingerprint
 from cms.database.history import alembic_config, load_scripts, read_current
 from cms.database.journal import read_accepted, write_accepted
 from cms.database.progress import Say
@@ -83,7 +84,7 @@ def plan_stamp(target: Target, *, accept_differences: bool = False) -> StampPlan
         refuse_unusable_tables(connection, target)
         found, accepted = read_fingerprint(connection), read_accepted(connection)
     if current is not None:
-        difference = compare(current, found, replay_history(target, scripts)[current], frozenset())
+        difference = compare(current, found, read_expected(target, scripts)[current], frozenset())
         drift = tuple(line for line in difference.lines if line not in accepted)
         return StampPlan(target.name, current, None, None, drift=drift)
     if not found.facts:
@@ -92,7 +93,7 @@ def plan_stamp(target: Target, *, accept_differences: bool = False) -> StampPlan
             why="there is no schema that could be compared",
             hint="for a new site run `python manage.py backup-and-migrate`; check DATABASE_URL otherwise",
         )
-    return match(target, found, replay_history(target, scripts), accept_differences=accept_differences)
+    return match(target, found, read_expected(target, scripts), accept_differences=accept_differences)
 
 
 def read_our_revision(connection: sa.Connection, scripts: ScriptDirectory, target: Target) -> str | None:
@@ -124,7 +125,7 @@ def match(
     target: Target, found: Fingerprint, expected: dict[str, Fingerprint], *, accept_differences: bool
 ) -> StampPlan:
     """Compare with every revision. Raises StampRefused if none is equal and none can be accepted."""
-    nearest = min(compare_all(found, expected), key=lambda difference: (len(difference.blocking), difference.size))
+    nearest = find_nearest(found, expected)
     if nearest.blocking:
         raise StampRefused(
             f"the schema of {target.name} is not that of any revision, and later revisions could not carry it",
@@ -140,20 +141,6 @@ def match(
     # Revisions that change only data share a schema: the newest of them would skip the others' data steps.
     same = [revision for revision, there in expected.items() if there == expected[nearest.revision]]
     return StampPlan(target.name, None, nearest.revision, nearest, tuple(same[1:]))
-
-
-def compare_all(found: Fingerprint, expected: dict[str, Fingerprint]) -> list[Difference]:
-    """Return the difference to each revision, oldest first."""
-    revisions = list(expected)
-    return [
-        compare(
-            revision,
-            found,
-            expected[revision],
-            frozenset(fact for later in revisions[position + 1 :] for fact in expected[later].facts),
-        )
-        for position, revision in enumerate(revisions)
-    ]
 
 
 def apply_stamp(target: Target, plan: StampPlan, *, say: Say) -> StampResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cms.database.facts import Fact
@@ -38,6 +39,22 @@ class Difference:
             f"        {word + ':':9}{fact}{'  <- cannot be carried' if fact in self.blocking else ''}"
             for word, fact in said
         )
+
+
+def find_nearest(found: Fingerprint, expected: Mapping[str, Fingerprint]) -> Difference:
+    """Return how a schema differs from the revision that it is most like; the oldest of those that are equally near.
+
+    expected: the schema at each revision, oldest first, as ``read_expected`` returns it.
+    """
+    return min(compare_all(found, expected), key=lambda each: (len(each.blocking), each.size))
+
+
+def compare_all(found: Fingerprint, expected: Mapping[str, Fingerprint]) -> Iterator[Difference]:
+    """Yield the difference to each revision, oldest first."""
+    revisions = list(expected)
+    for position, revision in enumerate(revisions):
+        later = frozenset(fact for each in revisions[position + 1 :] for fact in expected[each].facts)
+        yield compare(revision, found, expected[revision], later)
 
 
 def compare(revision: str, found: Fingerprint, expected: Fingerprint, later: frozenset[Fact]) -> Difference:

@@ -21,6 +21,10 @@ class RevisionUnknown(CmsError):
     """The database names a revision that no file in migrations/versions has."""
 
 
+class SchemaUnknown(CmsError):
+    """What a schema is to be compared with is neither a revision nor a file with a fingerprint."""
+
+
 class MigrationFailed(CmsError):
     """A revision failed, or success could not be read back; the message says which state the database is in."""
 

@@ -13,7 +13,8 @@ from cms.database.checks import AT_MOST_SHOWN, find_current
 from cms.database.differences import compare
 from cms.database.engines import engine_for
 from cms.database.errors import DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported
-from cms.database.fingerprint import is_counted, read_fingerprint, replay_history
+from cms.database.expected import read_expected
+from cms.database.fingerprint import is_counted, read_fingerprint
 from cms.database.journal import read_accepted
 from cms.database.target import Target
 from cms.words import counted
@@ -27,7 +28,7 @@ def check_drift(target: Target, connection: sa.Connection, scripts: ScriptDirect
     database.I012: differences that were accepted.
 
     Under the deploy lock, so that what a running upgrade has half done is not reported; it is not waited for. The
-    history is replayed in a scratch place.
+    history is run in a scratch place where its files are not those that the expected fingerprints were made of.
     """
     if find_current(connection, scripts) is None or len(scripts.get_heads()) != 1:
         return []
@@ -46,7 +47,7 @@ def compare_with_history(target: Target, connection: sa.Connection, scripts: Scr
     current = find_current(connection, scripts)
     if current is None:
         return []
-    expected = replay_history(target, scripts)[current]
+    expected = read_expected(target, scripts)[current]
     difference = compare(current, read_fingerprint(connection), expected, frozenset())
     known = read_accepted(connection)
     accepted = [line for line in difference.lines if line in known]

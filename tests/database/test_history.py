@@ -12,7 +12,8 @@ from alembic.runtime.migration import MigrationContext
 
 from cms.database.environment import is_ours
 from cms.database.errors import HistoryBroken, IrreversibleMigration, MigrationFailed, RevisionUnknown
-from cms.database.fingerprint import read_fingerprint, replay_history
+from cms.database.expected import replay_history
+from cms.database.fingerprint import read_fingerprint
 from cms.database.history import (
     alembic_config,
     get_head,

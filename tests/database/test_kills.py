@@ -15,7 +15,8 @@ from pathlib import Path
 
 from cms.database.backup import PARTIAL, apply_backup, plan_backup
 from cms.database.engines import engine_for
-from cms.database.fingerprint import read_fingerprint, replay_history
+from cms.database.expected import replay_history
+from cms.database.fingerprint import read_fingerprint
 from cms.database.history import get_head, load_scripts, read_current
 from cms.database.keys import load_key
 from cms.database.manifest import verify_backup

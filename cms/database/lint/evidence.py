@@ -13,7 +13,8 @@ from cms.database.errors import DatabaseUnsupported, MigrationFailed, ToolMissin
 from cms.database.history import get_script
 from cms.database.lint.recording import Statement, render
 from cms.database.lint.squawk import OLDEST_SERVER, Squawk, find_squawk
-from cms.database.lint.trial import Trial, scratch_postgresql, scratch_sqlite, try_history
+from cms.database.lint.trial import Trial, try_history
+from cms.database.scratch import scratch_postgresql, scratch_sqlite
 from cms.database.target import Target
 
 

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from alembic.script import Script, ScriptDirectory
-from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from cms.database.engines import engine_for
-from cms.database.engines.base import connecting, first_line
-from cms.database.engines.sqlite import begin_for_real
+from cms.database.engines.base import first_line
 from cms.database.errors import IrreversibleMigration, MigrationFailed
-from cms.database.fingerprint import SCRATCH_SCHEMA, make_scratch_schema
 from cms.database.history import get_script, list_revisions
 from cms.database.lint.catalog import Shape, read_shape
 from cms.database.lint.recording import Statement, record
-from cms.database.target import Target
 
 
 @dataclass(frozen=True)
@@ -46,29 +40,6 @@ class Trial:
     lost: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
-
-
-@contextmanager
-def scratch_sqlite() -> Iterator[sa.Connection]:
-    """Open a SQLite database in memory, inside a transaction."""
-    engine = sa.create_engine("sqlite://", connect_args={"isolation_level": None})
-    event.listen(engine, "begin", begin_for_real)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
-
-
-@contextmanager
-def scratch_postgresql(target: Target) -> Iterator[sa.Connection]:
-    """Open a schema of its own on the server, inside a transaction that is rolled back: nobody sees or waits for it.
-
-    Raises DatabaseUnreachable, DatabaseUnsupported if the role may not make a schema.
-    """
-    with connecting(target, engine_for(target).open_tool(target)) as connection:
-        make_scratch_schema(connection, target)
-        connection.exec_driver_sql(f"SET LOCAL search_path = {SCRATCH_SCHEMA}")
-        yield connection
-        connection.rollback()
 
 
 def try_history(
