@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cms.database.backup import plan_backup
-from cms.database.engines import engine_for
+from cms.database.engines import engine_for, pglock
 from cms.database.errors import DatabaseBusy
 from cms.database.history import get_head, load_scripts, read_current, read_standing
 from cms.database.journal import read_journal
@@ -158,3 +158,28 @@ def test_on_sqlite_a_migration_that_never_gets_to_write_says_so_and_changes_noth
     assert "in use, so the next revision was not applied" in busy.value.what
     assert "database is locked" in str(busy.value.why)
     assert read_standing(sqlite_target).current == "6a1f0c93e2b4"
+
+
+def test_the_session_of_a_run_that_was_killed_is_waited_for_and_named(postgres_target):
+    orphan = engine_for(postgres_target).open_tool(postgres_target, migrating=True).connect()
+    pid = orphan.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    said = []
+
+    def end_it(line):
+        said.append(line)
+        orphan.close()
+
+    with engine_for(postgres_target).deploy_lock(postgres_target, end_it):
+        assert said == [f"waiting for server process {pid} of a run that was killed"]
+
+
+def test_a_session_of_a_killed_run_that_does_not_end_is_told_how_to_end(postgres_target, monkeypatch):
+    monkeypatch.setattr(pglock, "ORPHAN_WAIT_S", 0.1)
+    with engine_for(postgres_target).open_tool(postgres_target, migrating=True).connect() as orphan:
+        pid = orphan.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        lock = engine_for(postgres_target).deploy_lock(postgres_target, quiet)
+        with pytest.raises(DatabaseBusy, match="lost its client") as busy, lock:
+            pass
+    assert f"pg_terminate_backend({pid})" in str(busy.value.hint)
+    with engine_for(postgres_target).deploy_lock(postgres_target, quiet):
+        pass

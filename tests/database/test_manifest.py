@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
 import json
 import os
 import random
 import shutil
+from dataclasses import asdict
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cms.database.contents import Contents
 from cms.database.engines import engine_for
+from cms.database.engines.base import Definitions, Sequence, TableEntry
 from cms.database.errors import BackupDamaged
+from cms.database.files import FileEntry
 from cms.database.keys import load_key, sign
-from cms.database.manifest import MANIFEST_NAME, SIGNATURE_NAME, verify_backup
+from cms.database.manifest import (
+    FORMAT,
+    LARGEST_BYTES,
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    Manifest,
+    Proof,
+    verify_backup,
+)
 from cms.database.restore import plan_restore
 from tests.database.backups import take_backup
 
@@ -29,36 +43,96 @@ MANIFEST_VALUES = st.recursive(
 )
 
 
-FIELDS = ["format", "id", "engine", "contents", "files", "media", "proof", "created_at", "sequence", "more"]
+DUMP = b"the dump"
+GOOD = asdict(
+    Manifest(
+        format=FORMAT,
+        id="20260101T000000Z-00000000",
+        sequence=1,
+        created_at="2026-01-01T00:00:00Z",
+        why="",
+        who="",
+        engine="sqlite",
+        server_version="3",
+        identity="sqlite",
+        tool="t",
+        duration_ms=1,
+        contents=Contents(
+            None,
+            "f",
+            (TableEntry("users", 0, "0"),),
+            (Sequence("s", 1, 1),),
+            TableEntry("large objects", 0, "0"),
+            Definitions("sqlite", "0", None, (), ()),
+        ),
+        files=(FileEntry("database.sqlite3", len(DUMP), hashlib.sha256(DUMP).hexdigest()),),
+        media=(),
+        recipients=(),
+        proof=Proof("2026-01-01T00:00:01Z", 1, 0, ()),
+    )
+)
+FIELDS = [(name,) for name in GOOD] + [("contents", name) for name in GOOD["contents"]] + [("proof", "left_out")]
 
 
-GOOD = {
-    "format": 1, "id": "x", "sequence": 1, "created_at": "2026-01-01T00:00:00Z", "why": "", "who": "", "tool": "t",
-    "engine": "sqlite", "server_version": "3", "identity": "sqlite", "duration_ms": 1, "proof": None, "media": [],
-    "files": [{"name": "database.sqlite3", "size_bytes": 1, "sha256": "0"}],
-    "contents": {"revision": None, "fingerprint": "", "tables": [{"name": "users", "rows": 0, "digest": "0"}]},
-}  # fmt: skip
+def signed(folder, manifest):
+    """Write a manifest with a right signature, and its dump."""
+    content = json.dumps(manifest).encode()
+    (folder / "database.sqlite3").write_bytes(DUMP)
+    (folder / MANIFEST_NAME).write_bytes(content)
+    (folder / SIGNATURE_NAME).write_bytes(sign(b"key", content))
+    return folder
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(field=st.sampled_from(FIELDS), value=MANIFEST_VALUES)
 def test_a_signed_manifest_with_any_other_value_is_refused_or_read_never_a_traceback(tmp_path, field, value):
-    content = json.dumps({**GOOD, field: value}).encode()
-    (tmp_path / MANIFEST_NAME).write_bytes(content)
-    (tmp_path / SIGNATURE_NAME).write_bytes(sign(b"key", content))
-    try:
-        manifest = verify_backup(tmp_path, b"key")
-    except BackupDamaged:
-        return
-    assert manifest.files == ()
+    manifest = copy.deepcopy(GOOD)
+    holder = manifest[field[0]] if len(field) == 2 else manifest
+    holder[field[-1]] = value
+    with contextlib.suppress(BackupDamaged):
+        assert verify_backup(signed(tmp_path, manifest), b"key").dump.size_bytes == len(DUMP)
+
+
+def test_a_manifest_that_says_what_it_should_is_read_as_it_was_written(tmp_path):
+    assert asdict(verify_backup(signed(tmp_path, GOOD), b"key")) == GOOD
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/hostname", ".hidden", "media/../../x", "a//b"])
-def test_a_signed_manifest_cannot_name_a_file_outside_its_folder(tmp_path, name):
-    content = json.dumps({**GOOD, "files": [{"name": name, "size_bytes": 1, "sha256": "0"}]}).encode()
-    (tmp_path / MANIFEST_NAME).write_bytes(content)
-    (tmp_path / SIGNATURE_NAME).write_bytes(sign(b"key", content))
+@pytest.mark.parametrize("kind", ["files", "media"])
+def test_a_signed_manifest_cannot_name_a_file_outside_its_folder(tmp_path, name, kind):
+    entry = {"name": name, "size_bytes": 1, "sha256": "0"}
+    with pytest.raises(BackupDamaged, match="cannot be read") as damaged:
+        verify_backup(signed(tmp_path, {**GOOD, kind: [entry]}), b"key")
+    assert "a file outside its own folder" in str(damaged.value.why)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"format": 1}, "its format is 1, and this release reads 2"),
+        ({"files": []}, "it names 0 dumps"),
+        ({"files": GOOD["files"] * 2}, "it names 2 dumps"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_a_signed_manifest_of_another_form_says_what_is_wrong(tmp_path, change, why):
+    with pytest.raises(BackupDamaged) as damaged:
+        verify_backup(signed(tmp_path, {**GOOD, **change}), b"key")
+    assert why in str(damaged.value.why)
+
+
+def test_a_manifest_that_is_no_object_or_far_too_large_is_refused(tmp_path):
     with pytest.raises(BackupDamaged, match="cannot be read"):
+        verify_backup(signed(tmp_path, [GOOD]), b"key")
+    with (signed(tmp_path, GOOD) / MANIFEST_NAME).open("ab") as file:
+        file.truncate(LARGEST_BYTES + 1)
+    with pytest.raises(BackupDamaged, match="is too large"):
+        verify_backup(tmp_path, b"key")
+
+
+def test_a_file_that_the_manifest_names_and_nobody_has_is_named(tmp_path):
+    (signed(tmp_path, GOOD) / "database.sqlite3").unlink()
+    with pytest.raises(BackupDamaged, match=r"lacks database\.sqlite3"):
         verify_backup(tmp_path, b"key")
 
 
@@ -69,14 +143,14 @@ def test_every_one_of_many_damages_is_refused_and_every_intact_copy_accepted(fil
     key = load_key(filled)
     names = [path.name for path in original.iterdir() if path.is_file()]
     for number in range(DAMAGES):
-        copy = tmp_path / f"copy-{number}"
-        shutil.copytree(original, copy)
+        damaged = tmp_path / f"copy-{number}"
+        shutil.copytree(original, damaged)
         if number % 10 == 0:
-            assert verify_backup(copy, key)
-        damage(copy / chance.choice(names), other, chance)
+            assert verify_backup(damaged, key)
+        damage(damaged / chance.choice(names), other, chance)
         with pytest.raises(BackupDamaged):
-            verify_backup(copy, key)
-        shutil.rmtree(copy)
+            verify_backup(damaged, key)
+        shutil.rmtree(damaged)
 
 
 def damage(path, other, chance):

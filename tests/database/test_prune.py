@@ -38,6 +38,8 @@ def test_pruning_keeps_the_two_newest_proven_whatever_is_asked(filled):
     assert set(plan.keep) == {names[1], names[2]}
     result = apply_prune(filled, plan)
     assert set(result.removed) == {names[0], names[3]}
+    assert f"removed 2 backups from {filled.backup_dir}, kept 2" in str(result)
+    assert "no backup to remove; 2 backups kept" in str(apply_prune(filled, plan_prune(filled, NOTHING)))
     assert {path.name for path in filled.backup_dir.iterdir()} == {names[1], names[2]}
 
 

@@ -14,7 +14,14 @@ from sqlalchemy.exc import DBAPIError
 
 from cms.database.engines import engine_for
 from cms.database.engines.base import kept_prefix
-from cms.database.errors import BackupDamaged, DatabaseBusy, RestoreFailed, RestoreRefused
+from cms.database.errors import (
+    BackupDamaged,
+    DatabaseBusy,
+    DatabaseUnreachable,
+    DatabaseUnsupported,
+    RestoreFailed,
+    RestoreRefused,
+)
 from cms.database.manifest import MANIFEST_NAME, SIGNATURE_NAME
 from cms.database.restore import apply_restore, plan_restore
 from cms.database.undo import apply_undo, choose_target, plan_undo
@@ -29,6 +36,8 @@ def test_a_restored_backup_has_every_row_and_hash_of_the_source(filled, elsewher
     assert digests(elsewhere) == before
     assert restored.rows == sum(rows for rows, _ in before.values())
     assert restored.kept is None
+    assert "all equal to the manifest" in str(restored)
+    assert "is kept as" not in str(restored)
 
 
 def test_a_database_that_is_not_empty_is_refused_unless_told(filled):
@@ -42,7 +51,9 @@ def test_replacing_brings_the_backup_back_and_keeps_what_was_there(filled):
     with connected(filled) as connection:
         connection.exec_driver_sql("DELETE FROM blogs")
     changed = digests(filled)
+    assert "replaces the" in str(plan_restore(filled, folder, replacing=True))
     result = restore(filled, folder, replace_it=True)
+    assert f"kept as {result.kept}; `restore --undo` brings it back" in str(result)
     assert digests(filled) == before
     assert digests(replace(filled, url=filled.url.set(database=result.kept))) == changed
 
@@ -210,7 +221,11 @@ def test_an_undo_brings_back_what_a_restore_replaced_and_can_be_undone(filled):
     changed = digests(filled)
     apply_restore(filled, plan_restore(filled, folder, replacing=True), say=quiet)
     assert digests(filled) == before
-    apply_undo(filled, plan_undo(filled), say=quiet)
+    plan = plan_undo(filled)
+    assert f"bring back {plan.former} as" in str(plan)
+    undone = apply_undo(filled, plan, say=quiet)
+    assert f"holds again what was {plan.former}" in str(undone)
+    assert f"kept as {undone.kept}" in str(undone)
     assert digests(filled) == changed
     apply_undo(filled, plan_undo(filled), say=quiet)
     assert digests(filled) == before
@@ -237,6 +252,44 @@ def test_an_undo_works_when_the_live_database_is_gone(filled):
 def test_a_name_that_a_server_would_change_is_refused(target, name):
     with pytest.raises(RestoreRefused, match="cannot be the name"):
         choose_target(target, name)
+
+
+def test_numbers_that_sqlite_gave_out_are_not_given_out_again_after_a_restore(sqlite_target):
+    upgrade(sqlite_target)
+    with connected(sqlite_target) as connection:
+        connection.exec_driver_sql("CREATE TABLE tickets (id INTEGER PRIMARY KEY AUTOINCREMENT)")
+        connection.exec_driver_sql("INSERT INTO tickets VALUES (41), (42)")
+        connection.exec_driver_sql("DELETE FROM tickets")
+    restore(sqlite_target, take_backup(sqlite_target).folder, replace_it=True)
+    with connected(sqlite_target) as connection:
+        connection.exec_driver_sql("INSERT INTO tickets DEFAULT VALUES")
+        assert connection.exec_driver_sql("SELECT id FROM tickets").scalar_one() == 43
+
+
+@pytest.mark.parametrize("odd", ["folder", "other file", "read-only", "no folder", "memory"])
+def test_what_cannot_be_a_sqlite_database_is_refused_with_the_reason(sqlite_target, tmp_path, odd):
+    path, why = tmp_path / "odd", {"folder": "it is a folder", "other file": "not a SQLite database"}.get(odd, "")
+    if odd == "folder":
+        path.mkdir()
+    elif odd == "memory":
+        path, why = ":memory:", "gone with the process"
+    elif odd == "no folder":
+        (tmp_path / "file").touch()
+        path, why = tmp_path / "file" / "cms.db", "file: File exists"
+    elif odd == "read-only":
+        path.touch(mode=0o400)
+        why = "the file is read-only"
+        if os.access(path, os.W_OK):
+            pytest.skip("root may write every file")
+    else:
+        path.write_text("a letter to my bank, or anything else that is no database")
+    there = replace(sqlite_target, url=sqlite_target.url.set(database=str(path)))
+    with (
+        pytest.raises((DatabaseUnreachable, DatabaseUnsupported)) as refused,
+        engine_for(there).deploy_lock(there, quiet),
+    ):
+        pass
+    assert why in str(refused.value.why)
 
 
 def test_the_names_that_sqlite_keeps_for_itself_are_refused(sqlite_target):
@@ -315,7 +368,10 @@ def test_a_role_that_may_make_no_database_restores_in_place(plain_role):
     with pytest.raises(RestoreRefused, match="may not create") as refused:
         restore(plain_role, folder, replace_it=True)
     assert "--in-place" in str(refused.value.hint)
+    plan = plan_restore(plain_role, folder, replacing=True, in_place=True)
+    assert "empties it first, after an UNPROVEN backup of the" in str(plan)
     result = restore(plain_role, folder, replace_it=True, in_place=True)
+    assert f"in the UNPROVEN backup {result.safety}" in str(result)
     assert digests(plain_role) == before
     restore(plain_role, result.safety, replace_it=True, in_place=True)
     assert digests(plain_role) == changed
