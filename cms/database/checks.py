@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -15,6 +17,7 @@ from cms.database.engines import engine_for
 from cms.database.environment import is_ours
 from cms.database.errors import HistoryBroken, RevisionUnknown
 from cms.database.history import get_head, list_pending, read_current, read_version_rows, unknown_in_database
+from cms.database.journal import read_accepted
 from cms.database.revision_files import find_removal
 from cms.database.target import Target
 from cms.words import counted
@@ -74,12 +77,14 @@ def check_migrations_applied(connection: sa.Connection, scripts: ScriptDirectory
 
 @register("database")
 def check_models_match(connection: sa.Connection, scripts: ScriptDirectory, metadata: sa.MetaData) -> list[Problem]:
-    """database.W004: at the newest revision, the schema still differs from the models."""
+    """database.W004: at the newest revision, the schema still differs from the models, beside what was accepted."""
     if len(scripts.get_heads()) != 1 or find_current(connection, scripts) != get_head(scripts):
         return []
     options = {"compare_type": True, "compare_server_default": True, "include_name": is_ours}
     context = MigrationContext.configure(connection, opts={**options, "target_metadata": metadata})
-    found = [describe(difference) for difference in compare_metadata(context, metadata)]
+    accepted = read_accepted(connection)
+    differences = [each for each in compare_metadata(context, metadata) if not is_accepted(each, accepted)]
+    found = [describe(difference) for difference in differences]
     if not found:
         return []
     shown = "; ".join(found[:AT_MOST_SHOWN])
@@ -87,6 +92,25 @@ def check_models_match(connection: sa.Connection, scripts: ScriptDirectory, meta
     return [
         warning("database.W004", f"{counted(len(found), 'difference')} between models and schema: {shown}", hint=cure)
     ]
+
+
+def is_accepted(difference: object, accepted: Collection[str]) -> bool:
+    """Return whether one of Alembic's differences, or each one of a list, is about a thing accepted at adoption."""
+    if isinstance(difference, list):
+        return all(is_accepted(each, accepted) for each in difference)
+    place = place_of(difference)
+    return any(f" {place} " in f"{line} " for line in accepted)
+
+
+def place_of(difference: Any) -> str:  # Any: Alembic's tuples, each kind of another form
+    """Return where a difference is, as ``Fact.place`` says it."""
+    kind = difference[0]
+    if kind.endswith("_column"):
+        return f"{difference[2]}.{difference[3].name}"
+    if kind.startswith("modify_"):
+        return f"{difference[2]}.{difference[3]}"
+    thing = difference[1]
+    return f"table {thing.name}" if kind.endswith("_table") else f"{thing.name} on {thing.table.name}"
 
 
 def describe(difference: object) -> str:

@@ -101,8 +101,19 @@ class Judge:
         if fact.kind == "index" and not fact.definition.startswith("unique"):
             return True
         if fact.kind in {"index", "constraint"}:
-            return self.is_redundant(fact)
+            return self.is_redundant(fact) or self.is_about_own_columns(fact)
         return fact.kind in HARMLESS_EXTRAS and not known
+
+    def is_about_own_columns(self, fact: Fact) -> bool:
+        """Return whether a key is only of columns that the code leaves empty.
+
+        A unique default would let one row in. A check is not carried: Alembic drops it where SQLite's table is rebuilt.
+        """
+        words = set(re.findall(r"\w+", fact.definition.lower().partition(" references ")[0]))
+        named = [each for each in columns_of(fact.table, self.found).values() if each.name in words]
+        ours = columns_of(fact.table, self.expected)
+        filled = UNIQUE.match(fact.definition) and any(" default " in each.definition for each in named)
+        return bool(named) and not filled and "check" not in words and not any(each.name in ours for each in named)
 
     def is_redundant(self, fact: Fact) -> bool:
         """Return whether the same columns must be unique already."""
@@ -112,6 +123,11 @@ class Judge:
             for each in self.expected.facts
             if each not in self.missing
         )
+
+
+def columns_of(table: str, schema: Fingerprint) -> dict[str, Fact]:
+    """Return the facts of a table's columns by name."""
+    return {fact.name: fact for fact in schema.facts if fact.kind == "column" and fact.table == table}
 
 
 def is_variant(planned: Fact, live: Fact) -> bool:

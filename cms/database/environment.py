@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import sqlite3
 import sys
 import time
 import traceback
@@ -19,19 +17,18 @@ from alembic.script import Script
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from cms.database.attempts import is_lock_timeout, run_until_locks_are_had
 from cms.database.authoring import skip_empty
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting, first_line
 from cms.database.errors import DatabaseBusy, MigrationFailed
 from cms.database.fingerprint import is_counted
 from cms.database.history import read_version_rows
-from cms.database.journal import new_entry, write_entry
+from cms.database.journal import new_entry, write_accepted, write_entry
 from cms.database.progress import Say
 from cms.database.revision_files import checksum_of
 from cms.database.target import Target
 from cms.words import counted
-
-LOCK_NOT_AVAILABLE = "55P03"
 
 
 def say_to_stderr(line: str) -> None:
@@ -40,11 +37,15 @@ def say_to_stderr(line: str) -> None:
 
 @dataclass
 class Run:
-    """One call of Alembic on one target. lock_held: the caller already holds the deploy lock."""
+    """One call of Alembic on one target.
+
+    lock_held: the caller already holds the deploy lock. accepted: differences to record in the stamp's transaction.
+    """
 
     target: Target
     metadata: sa.MetaData
     lock_held: bool = False
+    accepted: tuple[str, ...] = ()
     say: Say = say_to_stderr
     heads: set[str] | None = field(default=None, init=False)
     step_began: float = field(default=0.0, init=False)
@@ -81,6 +82,7 @@ class Run:
         took_s = time.monotonic() - self.step_began
         entry = new_entry(", ".join(revisions) or "base", direction, duration_s=took_s, checksum=checksum)
         write_entry(connection, entry)
+        write_accepted(connection, entry.revision, self.accepted)
         self.say(f"{direction} {entry.revision}  {title_of(step)}  {entry.duration_ms} ms")
         self.step_began = time.monotonic()
 
@@ -135,31 +137,16 @@ def migrate(context: EnvironmentContext, work: Run) -> None:
     engine.prepare(work.target)
     lock: AbstractContextManager[None] = nullcontext() if work.lock_held else engine.deploy_lock(work.target, work.say)
     with lock:
-        run_until_locks_are_had(context, work)
+        run_revisions(context, work)
         read_back(work)
 
 
-def run_until_locks_are_had(context: EnvironmentContext, work: Run) -> None:
-    """Run; whenever a lock is not had within its short timeout, roll back, let others pass, and run again.
-
-    Waiting long for a lock makes every later query on the table queue behind us: behind a 12 s reader everybody
-    waited 11 s without a timeout, 0.16 s with tries of 100 ms. Raises MigrationFailed, IrreversibleMigration.
-    """
-    deadline = time.monotonic() + work.target.limits.retry_s
-    told = False
-    while True:
-        try:
-            with connecting(work.target, engine_for(work.target).open_tool(work.target, migrating=True)) as connection:
-                run_on(context, work, connection)
-        except DBAPIError as error:
-            if not is_lock_timeout(error) or time.monotonic() > deadline:
-                raise explain(error, work) from error
-            if not told:
-                work.say("a table is in use by another session; trying again until it is free")
-                told = True
-            time.sleep(random.uniform(0.05, 0.4))  # noqa: S311 - jitter
-        else:
-            return
+def run_revisions(context: EnvironmentContext, work: Run) -> None:
+    """Run until the locks are had. Raises MigrationFailed, IrreversibleMigration, DatabaseBusy."""
+    try:
+        run_until_locks_are_had(work.target, work.say, lambda connection: run_on(context, work, connection))
+    except DBAPIError as error:
+        raise explain(error, work) from error
 
 
 def run_on(context: EnvironmentContext, work: Run, connection: sa.Connection) -> None:
@@ -167,11 +154,6 @@ def run_on(context: EnvironmentContext, work: Run, connection: sa.Connection) ->
     context.configure(connection=connection, **work.options())
     with context.begin_transaction():
         context.run_migrations()
-
-
-def is_lock_timeout(error: DBAPIError) -> bool:
-    busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-    return busy or getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
 def explain(error: DBAPIError, work: Run) -> MigrationFailed | DatabaseBusy:

@@ -85,6 +85,8 @@ def read_journal(connection: sa.Connection) -> list[JournalEntry]:
 
 def write_accepted(connection: sa.Connection, revision: str, differences: tuple[str, ...]) -> None:
     """Record differences to a revision's schema that an operator accepted, inside the open transaction."""
+    if not differences:
+        return
     connection.execute(CreateTable(accepted, if_not_exists=True))
     given = {"revision": revision, "accepted_at": datetime.now(UTC), "accepted_by": who()}
     connection.execute(accepted.insert(), [{**given, "difference": each} for each in differences])

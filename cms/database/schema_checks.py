@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 
 from cms.checks.messages import Problem, error, info, warning
 from cms.checks.registry import register
+from cms.database.catalog_postgresql import list_unusable_tables
 from cms.database.checks import AT_MOST_SHOWN, find_current
 from cms.database.differences import compare
 from cms.database.engines import engine_for
@@ -71,11 +72,9 @@ def say_accepted(lines: list[str]) -> list[Problem]:
     ]
 
 
-@register("schema")
+@register("schema", only="postgresql")
 def check_invalid_indexes(connection: sa.Connection) -> list[Problem]:
     """database.E006: an index that a failed concurrent build left: it is not used, and does not keep values unique."""
-    if connection.dialect.name != "postgresql":
-        return []
     query = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1"
     cure = "drop it, and build it again: DROP INDEX CONCURRENTLY {}"
     return [
@@ -86,19 +85,21 @@ def check_invalid_indexes(connection: sa.Connection) -> list[Problem]:
 
 @register("schema")
 def check_leftovers(connection: sa.Connection) -> list[Problem]:
-    """database.W007: what a failed migration left: a half-built table, or a constraint that was never validated."""
+    """database.W007: what a failed migration left: a half-built table."""
     tables = [name for name in sa.inspect(connection).get_table_names() if name.startswith("_alembic_tmp_")]
     cure = "if no migration is running, look whether it holds rows that you need, then drop it"
-    problems = [
-        warning("database.W007", f"the table {name} is left of a failed migration", hint=cure) for name in tables
-    ]
-    if connection.dialect.name != "postgresql":
-        return problems
+    return [warning("database.W007", f"the table {name} is left of a failed migration", hint=cure) for name in tables]
+
+
+@register("schema", only="postgresql")
+def check_validated(connection: sa.Connection) -> list[Problem]:
+    """database.W007: a constraint that was never validated: rows from before may break it."""
     query = "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE NOT convalidated ORDER BY 1, 2"
-    for table, name in connection.exec_driver_sql(query):
-        cure = f'ALTER TABLE {table} VALIDATE CONSTRAINT "{name}" checks the rows that were there before'
-        problems.append(warning("database.W007", f"the constraint {name} of {table} was never validated", hint=cure))
-    return problems
+    cure = 'ALTER TABLE {} VALIDATE CONSTRAINT "{}" checks the rows that were there before'
+    return [
+        warning("database.W007", f"the constraint {name} of {table} was never validated", hint=cure.format(table, name))
+        for table, name in connection.exec_driver_sql(query)
+    ]
 
 
 @register("schema")
@@ -117,11 +118,9 @@ def check_foreign_keys_indexed(connection: sa.Connection) -> list[Problem]:
     return problems
 
 
-@register("schema")
+@register("schema", only="postgresql")
 def check_old_transactions(connection: sa.Connection) -> list[Problem]:
     """database.W009: a transaction is open for so long that an upgrade would wait for it."""
-    if connection.dialect.name != "postgresql":
-        return []
     query = f"""
         SELECT pid, coalesce(nullif(application_name, ''), 'unnamed'), extract(epoch FROM now() - xact_start)::int
         FROM pg_stat_activity
@@ -136,11 +135,21 @@ def check_old_transactions(connection: sa.Connection) -> list[Problem]:
     ]
 
 
-@register("schema", deploy=True)
+@register("schema", only="postgresql")
+def check_usable(target: Target, connection: sa.Connection) -> list[Problem]:
+    """database.E013: a table that the site's role may not read and write, so that pages and upgrades fail."""
+    tables = list_unusable_tables(connection)
+    if not tables:
+        return []
+    names = ", ".join(tables)
+    what = f"{target.url.username} may not read and write {counted(len(tables), 'table')}: {names}"
+    cure = f"as their owner: GRANT SELECT, INSERT, UPDATE, DELETE ON {names} TO {target.url.username}"
+    return [error("database.E013", what, hint=cure)]
+
+
+@register("schema", deploy=True, only="postgresql")
 def check_role(connection: sa.Connection) -> list[Problem]:
     """database.W010: the site's role is a superuser, so a hole in the site is a hole in the server."""
-    if connection.dialect.name != "postgresql":
-        return []
     query = "SELECT rolname FROM pg_roles WHERE rolname = current_user AND rolsuper"
     name = connection.exec_driver_sql(query).scalar()
     if name is None:

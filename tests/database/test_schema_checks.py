@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from cms.checks.registry import registry
 from cms.database import schema_checks
 from cms.database.engines import engine_for
 from cms.database.history import load_scripts
+from cms.database.target import MIGRATIONS_DIR
 from tests.database.rows import FIRST, SECOND, connected, fill, quiet, upgrade
 
 
@@ -102,7 +104,8 @@ def test_an_old_transaction_that_would_hold_an_upgrade_up_is_named(postgres_targ
     assert "(cms-tool)" in text
 
 
-def test_a_role_that_may_not_make_a_schema_is_told_that_drift_was_not_checked(postgres_target):
+def test_a_role_that_may_not_make_a_schema_is_told_if_drift_was_not_checked(postgres_target, tmp_path):
+    shutil.copytree(MIGRATIONS_DIR, tmp_path / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
     upgrade(postgres_target)
     run(
         postgres_target,
@@ -110,9 +113,15 @@ def test_a_role_that_may_not_make_a_schema_is_told_that_drift_was_not_checked(po
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
     )
     try:
-        ((identity, text),) = find(replace(postgres_target, url=postgres_target.url.set(username="reader")))
+        reader = replace(postgres_target, url=postgres_target.url.set(username="reader"))
+        tables = "alembic_version, blogs, imported_files, migration_journal, redirects, users"
+        unusable = ("database.E013", f"reader may not read and write 6 tables: {tables}")
+        assert find(reader) == [unusable]
+        shutil.rmtree(tmp_path / "migrations" / "fingerprints")
+        (identity, text), *others = find(replace(reader, migrations_dir=tmp_path / "migrations"))
         assert identity == "database.I011"
         assert "permission denied" in text
+        assert others == [unusable]
     finally:
         run(postgres_target, "DROP OWNED BY reader", "DROP ROLE reader")
 

@@ -1,0 +1,47 @@
+"""Change a live schema in many short tries: nobody queues behind a lock that we wait for."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from cms.database.engines import engine_for
+from cms.database.engines.base import connecting
+from cms.database.progress import Say
+from cms.database.target import Target
+
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+def run_until_locks_are_had(target: Target, say: Say, work: Callable[[sa.Connection], None]) -> None:
+    """Run; whenever a lock is not had within its short timeout, roll back, let others pass, and run again.
+
+    Waiting long for a lock makes every later query on the table queue behind us: behind a 12 s reader everybody
+    waited 11 s without a timeout, 0.16 s with tries of 100 ms. work: commits by itself.
+    Raises what it raises; DBAPIError once ``limits.retry_s`` are over, DatabaseUnreachable.
+    """
+    deadline = time.monotonic() + target.limits.retry_s
+    told = False
+    while True:
+        try:
+            with connecting(target, engine_for(target).open_tool(target, migrating=True)) as connection:
+                work(connection)
+        except DBAPIError as error:
+            if not is_lock_timeout(error) or time.monotonic() > deadline:
+                raise
+            if not told:
+                say("a table is in use by another session; trying again until it is free")
+                told = True
+            time.sleep(random.uniform(0.05, 0.4))  # noqa: S311 - jitter
+        else:
+            return
+
+
+def is_lock_timeout(error: DBAPIError) -> bool:
+    busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+    return busy or getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
