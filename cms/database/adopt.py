@@ -18,7 +18,8 @@ from cms.database.engines.base import connecting
 from cms.database.errors import HistoryBroken, RevisionUnknown, StampRefused
 from cms.database.expected import read_expected
 from cms.database.fingerprint import read_fingerprint
-from cms.database.history import alembic_config, load_scripts, read_current
+from cms.database.history import VERSION_TABLE, alembic_config, load_scripts, read_current, read_version_rows
+from cms.database.identify import explain_unknown
 from cms.database.journal import read_accepted
 from cms.database.obstacles import Obstacle, count_obstacles
 from cms.database.progress import Say
@@ -186,12 +187,17 @@ def read_our_revision(connection: sa.Connection, scripts: ScriptDirectory, targe
     """Return the revision that our history gave the database. Raises StampRefused for another program's history."""
     try:
         return read_current(connection, scripts)
-    except (RevisionUnknown, HistoryBroken) as foreign:
+    except RevisionUnknown as unknown:
+        foreign = explain_unknown(target, connection, scripts, read_version_rows(connection)[0])
         raise StampRefused(
             f"{target.name} has a version table that is not ours: {foreign.what}",
-            why="another program's history, or a release of ours that this code does not know",
-            hint="deploy that release; or, if the other program is gone, drop the table alembic_version and try again",
-        ) from foreign
+            why=f"it is another program's history, or {foreign.why}",
+            hint=f"{foreign.hint}; if it is another program's, and that is gone: DROP TABLE {VERSION_TABLE}",
+        ) from unknown
+    except HistoryBroken as several:
+        raise StampRefused(
+            f"{target.name} has a version table that is not ours: {several.what}", why=several.why, hint=several.hint
+        ) from several
 
 
 def refuse_unusable_tables(connection: sa.Connection, target: Target) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,9 +15,9 @@ from cms.checks.registry import register
 from cms.database.engines import engine_for
 from cms.database.environment import is_ours
 from cms.database.errors import HistoryBroken, RevisionUnknown
-from cms.database.history import get_head, list_pending, read_current, read_version_rows, unknown_in_database
+from cms.database.history import get_head, list_pending, read_current, read_version_rows
+from cms.database.identify import explain_unknown
 from cms.database.journal import read_accepted
-from cms.database.revision_files import find_removal
 from cms.database.target import Target
 from cms.words import counted
 
@@ -36,13 +35,12 @@ def check_single_head(scripts: ScriptDirectory) -> list[Problem]:
 
 
 @register("database")
-def check_revision_known(connection: sa.Connection, scripts: ScriptDirectory) -> list[Problem]:
+def check_revision_known(target: Target, connection: sa.Connection, scripts: ScriptDirectory) -> list[Problem]:
     """database.E004: the database names a revision that no file has, or several."""
     try:
         read_current(connection, scripts)
     except RevisionUnknown:
-        revision = read_version_rows(connection)[0]
-        unknown = unknown_in_database(revision, find_removal(Path(scripts.versions), revision))
+        unknown = explain_unknown(target, connection, scripts, read_version_rows(connection)[0])
         return [error("database.E004", unknown.what, why=unknown.why, hint=str(unknown.hint))]
     except HistoryBroken as several:
         return [error("database.E004", several.what, why=several.why, hint=str(several.hint))]

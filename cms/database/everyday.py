@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
+from contextlib import suppress
 
 import psycopg
 from alembic.script.revision import MultipleHeads, ResolutionError
@@ -22,9 +22,8 @@ from cms.database.history import (
     load_scripts,
     read_standing,
     read_version_rows,
-    unknown_in_database,
 )
-from cms.database.revision_files import find_removal
+from cms.database.identify import explain_unknown
 from cms.database.target import Target
 from cms.errors import CmsError
 from cms.words import counted
@@ -67,22 +66,14 @@ def explain_command_error(error: CommandError, target: Target) -> CmsError:
 def describe_unknown(argument: str, target: Target) -> CmsError:
     """Tell a revision that the database names from one that somebody typed."""
     scripts = load_scripts(target)
-    if argument in list_named(target):
-        return unknown_in_database(argument, find_removal(Path(scripts.versions), argument))
+    with suppress(CmsError, DBAPIError), connecting(target, engine_for(target).open_tool(target)) as connection:
+        if argument in read_version_rows(connection):
+            return explain_unknown(target, connection, scripts, argument)
     try:
         get_script(scripts, argument)
     except RevisionUnknown as unknown:
         return unknown
     return CmsError(f"revision {argument} is not on the way", hint=f"`python manage.py showmigrations`; {UNCHANGED}")
-
-
-def list_named(target: Target) -> list[str]:
-    """Return the revisions that the database names; none if it does not answer."""
-    try:
-        with connecting(target, engine_for(target).open_tool(target)) as connection:
-            return read_version_rows(connection)
-    except (CmsError, DBAPIError):
-        return []
 
 
 def describe_behind(target: Target) -> CmsError:

@@ -6,6 +6,10 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import sqlalchemy as sa
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
+
 from cms.database.differences import Difference, find_nearest
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting
@@ -14,8 +18,10 @@ from cms.database.expected import read_expected
 from cms.database.facts import Fact
 from cms.database.files import read_regular
 from cms.database.fingerprint import Fingerprint, read_fingerprint
-from cms.database.history import get_script, load_scripts
+from cms.database.history import get_script, load_scripts, unknown_in_database
+from cms.database.revision_files import find_removal
 from cms.database.target import Target
+from cms.errors import CmsError
 from cms.words import counted
 
 DIFFERS = 3
@@ -76,6 +82,23 @@ def identify(target: Target, *, other: str | None = None) -> SchemaReport:
         there = read_report(Path(other)) if Path(other).exists() else expected[revision_named(other, target)]
         difference = Difference(other, there.missing_from(found), found.missing_from(there))
     return SchemaReport(target.name, found.hash, equal, nearest, other, difference, found.facts)
+
+
+def explain_unknown(
+    target: Target, connection: sa.Connection, scripts: ScriptDirectory, revision: str
+) -> RevisionUnknown:
+    """Return the error for a revision that the database names and no file has: who removed it, what the schema is."""
+    unknown = unknown_in_database(revision, find_removal(Path(scripts.versions), revision))
+    try:
+        nearest = find_nearest(read_fingerprint(connection), read_expected(target, scripts))
+    except (CmsError, DBAPIError):  # what the schema is like was only to help
+        return unknown
+    if nearest.size:
+        like = f"its schema is nearest to revision {nearest.revision}, with {counted(nearest.size, 'difference')}"
+        return RevisionUnknown(unknown.what, why=f"{unknown.why}; {like}", hint=unknown.hint)
+    given_up = f"if that revision is given up for good: flask db stamp --purge {nearest.revision}"
+    like = f"its schema is that of revision {nearest.revision}"
+    return RevisionUnknown(unknown.what, why=f"{unknown.why}; {like}", hint=f"{unknown.hint}; {given_up}")
 
 
 def revision_named(name: str, target: Target) -> str:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +17,9 @@ from cms.database.errors import StampRefused
 from cms.database.fingerprint import read_fingerprint
 from cms.database.history import list_revisions, load_scripts, read_current
 from cms.database.release import apply_release
+from cms.database.target import MIGRATIONS_DIR, ROOT
 from cms.errors import Refused
-from tests.database.rows import FIRST, connected, count, digests, fill, quiet, upgrade
+from tests.database.rows import FIRST, SECOND, connected, count, digests, fill, quiet, upgrade
 
 
 def forget_history(target):
@@ -186,8 +192,61 @@ def test_another_programs_history_is_named_and_left_alone(target):
     upgrade(target)
     with connected(target) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'feedfacecafe'")
-    with pytest.raises(StampRefused, match="feedfacecafe"):
+    with pytest.raises(StampRefused, match="feedfacecafe") as refused:
         plan_stamp(target)
+    assert "its schema is that of revision" in str(refused.value.why)
+
+
+def test_a_revision_that_was_given_up_is_left_by_the_command_that_the_hint_names(target, environment):
+    upgrade(target, SECOND)
+    with connected(target) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'feedfacecafe'")
+    with pytest.raises(StampRefused) as refused:
+        plan_stamp(target)
+    command = re.search(r"flask (db stamp --purge \w+)", str(refused.value.hint))[1].split()
+    flask = str(Path(sys.executable).with_name("flask"))
+    subprocess.run([flask, *command], env={**environment, "FLASK_APP": "wsgi"}, check=True, cwd=ROOT)
+    assert plan_stamp(target).current == SECOND
+
+
+def test_an_unknown_revision_of_another_schema_is_described_by_the_nearest(target):
+    upgrade(target, SECOND)
+    with connected(target) as connection:
+        connection.exec_driver_sql("ALTER TABLE users ADD COLUMN nickname VARCHAR(50)")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'feedfacecafe'")
+    with pytest.raises(StampRefused) as refused:
+        plan_stamp(target)
+    assert f"its schema is nearest to revision {SECOND}, with 1 difference" in str(refused.value.why)
+    assert "--purge" not in str(refused.value.hint)
+
+
+def test_several_revisions_at_once_are_named_and_left_alone(target):
+    upgrade(target)
+    with connected(target) as connection:
+        connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('feedfacecafe')")
+    with pytest.raises(StampRefused, match=r"names 2 revisions at once: .*feedfacecafe"):
+        plan_stamp(target)
+
+
+def test_revisions_with_one_schema_are_a_tie_and_the_first_of_them_is_stamped(target, tmp_path):
+    shutil.copytree(MIGRATIONS_DIR, tmp_path / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
+    own = replace(target, migrations_dir=tmp_path / "migrations")
+    head = list_revisions(load_scripts(own))[-1].id
+    (own.migrations_dir / "versions" / "own.py").write_text(
+        '"""fill reading times"""\nfrom alembic import op\n'
+        f'revision = "0123456789ab"\ndown_revision = "{head}"\n'
+        'def upgrade():\n    op.execute("UPDATE blogs SET reading_time_minutes = 7")\n'
+    )
+    upgrade(own)
+    fill(own)
+    forget_history(own)
+    plan = plan_stamp(own)
+    assert (plan.revision, plan.ties) == (head, ("0123456789ab",))
+    assert "so is that of 0123456789ab, whose steps on data are run again" in str(plan)
+    apply_stamp(own, plan, say=quiet)
+    apply_release(own, say=quiet)
+    with connected(own) as connection:
+        assert connection.exec_driver_sql("SELECT min(reading_time_minutes) FROM blogs").scalar_one() == 7
 
 
 def test_migrating_a_database_without_a_revision_points_to_adoption(target):

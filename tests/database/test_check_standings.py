@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from cms.database.history import get_head, load_scripts
 from tests.database.rows import connected, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,6 +130,7 @@ def test_somebody_elses_history_is_one_answer(target, environment, tmp_path):
     assert problem["id"] == "database.E004"
     assert "feedfacecafe" in problem["text"]
     assert "older than the database" in problem["why"]
+    assert f"its schema is that of revision {get_head(load_scripts(target))}" in problem["why"]
     assert why == {"the database is at no revision of this history"}
 
 
