@@ -16,6 +16,7 @@ from cms.database.facts import Fact
 # The pretty forms of pg_get_… do the same. What an extension made is the extension's.
 TABLE = "CASE WHEN pg_table_is_visible(c.oid) THEN '' ELSE n.nspname || '.' END || c.relname"
 PATH = "n.nspname = ANY (current_schemas(false))"
+EXPRESSION = "pg_get_expr(d.adbin, d.adrelid)"
 NOT_OF_AN_EXTENSION = "NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.objid = {}.oid AND x.deptype = 'e')"
 
 # Each query returns table, name, definition.
@@ -34,7 +35,9 @@ FACTS = {
         SELECT {TABLE}, a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
                CASE WHEN a.attnotnull THEN 'not null' END,
                CASE a.attgenerated WHEN '' THEN 'default ' WHEN 'v' THEN 'generated virtual as '
-                    ELSE 'generated as ' END || pg_get_expr(d.adbin, d.adrelid),
+                    ELSE 'generated as ' END
+               || CASE WHEN {EXPRESSION} = 'CURRENT_TIMESTAMP' THEN 'now()'
+                       WHEN {EXPRESSION} !~ '^NULL::[a-z ]+$' THEN {EXPRESSION} END,
                CASE a.attidentity WHEN 'a' THEN 'identity always' WHEN 'd' THEN 'identity by default' END,
                CASE WHEN a.attcollation <> t.typcollation THEN 'collate ' || a.attcollation::regcollation END)
         FROM pg_attribute a

@@ -60,7 +60,7 @@ def columns(connection: sa.Connection, table: str, items: dict[str, list[str]]) 
         item = items.get(name.lower(), [])
         words = [re.sub(r"\s*([(),])\s*", r"\1", " ".join(kind.split())).upper()]
         words += ["not null"] if required else []
-        words += [f"default {plain_default(kind, default)}"] if default is not None else []
+        words += [f"default {plain_default(kind, default)}"] if default and default.upper() != "NULL" else []
         words += [f"primary key part {key}"] if key else []
         words += [generated(item, stored=hidden == STORED)] if hidden in (VIRTUAL, STORED) else []
         yield Fact("column", table, name.lower(), " ".join(words) + oddities(item))

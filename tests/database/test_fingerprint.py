@@ -56,6 +56,7 @@ SAME_ON_SQLITE = {
         f"{T} STRICT".replace("VARCHAR(9)", "TEXT"),
         f"{T} strict".replace("VARCHAR(9)", "TEXT"),
     ),
+    "default of null": (T, "CREATE TABLE t (id INTEGER PRIMARY KEY, n VARCHAR(9) DEFAULT NULL)"),
     "generated": (
         "CREATE TABLE t (a INT, b INT GENERATED ALWAYS AS (a + 1))",
         "CREATE TABLE t (a INT, b INT AS ((A+1)) VIRTUAL)",
@@ -115,6 +116,43 @@ SAME_ON_POSTGRESQL = {
     "a dropped column": (T, f"{T};;ALTER TABLE t ADD x INT;;ALTER TABLE t DROP x"),
     "statistics": (T, f"{T};;ALTER TABLE t ALTER n SET STATISTICS 500"),
     "fill factor": (T, f"{T};;ALTER TABLE t SET (fillfactor = 70)"),
+    "quoted names": (T, 'CREATE TABLE "t" ("id" INTEGER PRIMARY KEY, "n" VARCHAR(9))'),
+    "key as a constraint": (T, "CREATE TABLE t (id INTEGER, n VARCHAR(9), PRIMARY KEY (id))"),
+    "named as it would be": (T, "CREATE TABLE t (id INTEGER CONSTRAINT t_pkey PRIMARY KEY, n VARCHAR(9))"),
+    "names of types": (
+        "CREATE TABLE t (a TIMESTAMPTZ, b BOOL, c DECIMAL(9, 2), d FLOAT8, e BPCHAR(3), f INT8)",
+        """CREATE TABLE t (a TIMESTAMP WITH TIME ZONE, b BOOLEAN, c NUMERIC(9,2), d DOUBLE PRECISION,
+                           e CHARACTER(3), f BIGINT)""",
+    ),
+    "serial by hand": (
+        "CREATE TABLE t (a SERIAL)",
+        """CREATE SEQUENCE t_a_seq AS INTEGER;;CREATE TABLE t (a INT NOT NULL DEFAULT nextval('t_a_seq'));;
+           ALTER SEQUENCE t_a_seq OWNED BY t.a""",
+    ),
+    "boolean in quotes": ("CREATE TABLE t (a BOOL DEFAULT true)", "CREATE TABLE t (a BOOL DEFAULT 'true')"),
+    "parentheses in a check": ("CREATE TABLE t (a INT CHECK (a > 0))", "CREATE TABLE t (a INT CHECK (((a) > (0))))"),
+    "list in a check": (
+        "CREATE TABLE t (a TEXT CHECK (a IN ('x', 'y')))",
+        "CREATE TABLE t (a TEXT CHECK (a = ANY (ARRAY['x', 'y'])))",
+    ),
+    "now": (
+        "CREATE TABLE t (a TIMESTAMPTZ DEFAULT now())",
+        "CREATE TABLE t (a TIMESTAMPTZ DEFAULT CURRENT_TIMESTAMP)",
+    ),
+    "key added later": (T, "CREATE TABLE t (id INTEGER, n VARCHAR(9));;ALTER TABLE t ADD PRIMARY KEY (id)"),
+    "column added later": (T, "CREATE TABLE t (id INTEGER PRIMARY KEY);;ALTER TABLE t ADD n VARCHAR(9)"),
+    "unique as a constraint": ("CREATE TABLE t (a INT UNIQUE)", "CREATE TABLE t (a INT, UNIQUE (a))"),
+    "view's spelling": (
+        f"{T};;CREATE VIEW v AS SELECT id FROM t",
+        f"{T};;CREATE OR REPLACE VIEW public.v AS select  t.id from public.t",
+    ),
+    "white space in a predicate": (
+        f"{T};;CREATE INDEX i ON t (n) WHERE id > 0",
+        f"{T};;CREATE INDEX i ON t (n) WHERE ( (id)>(0) )",
+    ),
+    "default of null": (T, "CREATE TABLE t (id INTEGER PRIMARY KEY, n VARCHAR(9) DEFAULT NULL)"),
+    "grants": (T, f"{T};;GRANT SELECT ON t TO PUBLIC"),
+    "storage": (T, f"{T};;ALTER TABLE t ALTER n SET STORAGE EXTERNAL;;ALTER TABLE t ALTER n SET COMPRESSION pglz"),
     "usual action": (
         f"{T};;CREATE TABLE c (p INT REFERENCES t)",
         f"{T};;CREATE TABLE c (p INT REFERENCES public.t (id) ON DELETE NO ACTION NOT DEFERRABLE)",
