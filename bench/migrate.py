@@ -39,6 +39,9 @@ from cms.database.target import Target, parse_url
 ROOT = Path(__file__).resolve().parents[1]
 FIRST = "6a1f0c93e2b4"
 BATCH = 2000
+# What the columns' own defaults give: a table may lack them.
+FILLED = {"auth_provider": "email", "is_active": True, "is_verified": False, "role": "user"}
+COUNTS = {"view_count": 0, "word_count": 0, "reading_time_minutes": 0}
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,16 @@ def fill(target: Target, posts: int) -> None:
     engine_for(target).prepare(target)
     config = alembic_config(target)
     command.upgrade(config, FIRST)
+    insert_rows(target, posts)
+
+
+def insert_rows(target: Target, posts: int) -> None:
+    """Give the two first tables an author and the posts."""
     users, blogs = (sa.Table(name, sa.MetaData(), *columns()) for name, columns in (("users", user), ("blogs", blog)))
     author = uuid.uuid4()
     now = datetime(2026, 1, 1, tzinfo=UTC)
     with engine_for(target).open_tool(target).begin() as connection:
-        row = {"uuid": author, "username": "bench", "email": "bench@example.org", "created_at": now}
+        row = {"uuid": author, "username": "bench", "email": "bench@example.org", "created_at": now, **FILLED}
         connection.execute(users.insert(), row)
         for start in range(0, posts, BATCH):
             rows = [post(author, now, number) for number in range(start, min(start + BATCH, posts))]
@@ -110,6 +118,7 @@ def user() -> list[sa.Column]:
         sa.Column("username", sa.String),
         sa.Column("email", sa.String),
         sa.Column("created_at", sa.DateTime(timezone=True)),
+        *(sa.Column(name, sa.Boolean if isinstance(value, bool) else sa.String) for name, value in FILLED.items()),
     ]
 
 
@@ -119,6 +128,7 @@ def blog() -> list[sa.Column]:
         sa.Column("id", sa.Uuid),
         sa.Column("author_id", sa.Uuid),
         *(sa.Column(name, sa.String) for name in texts),
+        *(sa.Column(name, sa.Integer) for name in COUNTS),
         sa.Column("tags", sa.JSON),
         sa.Column("created_at", sa.DateTime(timezone=True)),
     ]
@@ -138,6 +148,7 @@ def post(author: uuid.UUID, start: datetime, number: int) -> dict[str, object]:
         "status": "published",
         "tags": chance.sample(VOCABULARY[:50], 3),
         "created_at": start + timedelta(minutes=number),
+        **COUNTS,
     }
 
 

@@ -26,19 +26,31 @@ class Difference:
 
     @property
     def size(self) -> int:
-        return len(self.missing) + len(self.extra)
+        return len(list(self.entries()))
 
     @property
     def lines(self) -> tuple[str, ...]:
         """Return each difference in words; the same words are recorded when it is accepted."""
-        return tuple([f"missing {fact}" for fact in self.missing] + [f"extra {fact}" for fact in self.extra])
+        return tuple(f"{word} {text}" for word, text, _ in self.entries())
 
     def __str__(self) -> str:
-        said = [(word, fact) for word, facts in (("missing", self.missing), ("extra", self.extra)) for fact in facts]
         return "\n".join(
-            f"        {word + ':':9}{fact}{'  <- cannot be carried' if fact in self.blocking else ''}"
-            for word, fact in said
+            f"        {word + ':':9}{text}{'  <- cannot be carried' if facts & set(self.blocking) else ''}"
+            for word, text, facts in self.entries()
         )
+
+    def entries(self) -> Iterator[tuple[str, str, set[Fact]]]:
+        """Yield word, text and facts of each difference; a thing that is there and is another one is one difference."""
+        live = {(fact.kind, fact.table, fact.name): fact for fact in self.extra if fact.name}
+        told = set()
+        for planned in self.missing:
+            there = live.get((planned.kind, planned.table, planned.name)) if planned.name else None
+            if there is None:
+                yield "missing", str(planned), {planned}
+                continue
+            told.add(there)
+            yield "differs", f"{there}; expected {planned.definition or 'a plain one'}", {planned, there}
+        yield from (("extra", str(fact), {fact}) for fact in self.extra if fact not in told)
 
 
 def find_nearest(found: Fingerprint, expected: Mapping[str, Fingerprint]) -> Difference:
