@@ -115,6 +115,7 @@ class Config:
     MIGRATION_LOCK_TIMEOUT_MS: int = setting(whole_number(10, 60_000), "100")
     MIGRATION_RETRY_S: int = setting(whole_number(0, 86_400), "600")
     MIGRATION_STATEMENT_TIMEOUT_S: int = setting(whole_number(0, 86_400), "0")
+    REHEARSAL_MAX_GB: int = setting(whole_number(0, 1_000_000), "0")
     DEPLOY_LOCK_WAIT_S: int = setting(whole_number(0, 86_400), "900")
 
     POSTS_PER_PAGE: int = setting(whole_number(1, 100), "10")

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from cms.database.catalog_sqlite import CONSTRAINTS, quote
 from cms.database.facts import Fact
-from cms.database.sqltext import inside, name_of, split_list, tokens
+from cms.database.sqltext import CLOSE_TO_THE_LAST, inside, name_of, split_list, tokens, written
 
 BEING_BUILT = "_cms_align_{}"
 
@@ -69,7 +69,9 @@ def merged(planned: str, live: str) -> str:
     extra = {name: item for name, item in own_columns.items() if name not in columns}
     rules += [rule for rule in own_rules if extra.keys() & {name_of(token) for token in rule}]
     items = [*columns.values(), *extra.values(), *rules]
-    return f"({', '.join(' '.join(item) for item in items)}) {' '.join(options)}".strip()
+    # SQLAlchemy reads "CHAR (32)", with a space, as a type that it does not know.
+    texts = [written(item, close_to_the_last=CLOSE_TO_THE_LAST | {"("}) for item in items]
+    return f"({', '.join(texts)}) {' '.join(options)}".strip()
 
 
 def split_items(body: Sequence[str]) -> tuple[dict[str, list[str]], list[list[str]]]:

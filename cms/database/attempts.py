@@ -35,7 +35,8 @@ def run_until_locks_are_had(target: Target, say: Say, work: Callable[[sa.Connect
             if not is_lock_timeout(error) or time.monotonic() > deadline:
                 raise
             if not told:
-                say("a table is in use by another session; trying again until it is free")
+                holders = ", ".join(engine_for(target).list_blockers(target))
+                say(f"a table is in use by {holders or 'another session'}; trying again until it is free")
                 told = True
             time.sleep(random.uniform(0.05, 0.4))  # noqa: S311 - jitter
         else:

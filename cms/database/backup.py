@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -112,10 +112,13 @@ def plan_backup(target: Target, *, proof: bool = True) -> BackupPlan:
     return BackupPlan(target.name, described, len(tables), size_bytes, target.backup_dir, proof)
 
 
-def apply_backup(target: Target, plan: BackupPlan, *, why: str, say: Say) -> BackupResult:
+def apply_backup(
+    target: Target, plan: BackupPlan, *, why: str, on_copy: Callable[[Target], None] | None = None, say: Say
+) -> BackupResult:
     """Write the backup and, if planned, prove it. Writers of the database go on; all that is read is of one moment.
 
-    why: the reason, for the manifest. Takes a lock on its own new folder only.
+    why: the reason, for the manifest. on_copy: what else to do with the copy that the proof restores; must not raise.
+    Takes a lock on its own new folder only.
     Raises BackupFailed, RestoreFailed (the proof failed), RestoreRefused, ToolMissing, DatabaseUnreachable; a partial
     folder is removed then, and one that a killed run left is removed by the next.
     """
@@ -129,7 +132,8 @@ def apply_backup(target: Target, plan: BackupPlan, *, why: str, say: Say) -> Bac
         manifest = write_contents(target, partial, name=name, why=why, envelope=envelope, say=say)
         if plan.proof:
             dump = partial / manifest.dump.name
-            manifest = replace(manifest, proof=prove(target, dump, manifest.contents, envelope=envelope, say=say))
+            proof = prove(target, dump, manifest.contents, envelope=envelope, on_copy=on_copy, say=say)
+            manifest = replace(manifest, proof=proof)
         with Meter(say, "copying media") as meter:
             earlier = find_earlier(plan.folder, key, envelope.recipients)
             media = back_up_media(target.media_dir, partial, earlier=earlier, envelope=envelope, meter=meter)

@@ -12,6 +12,7 @@ from cms.database.fingerprint import Fingerprint
 DEFAULT = re.compile(r" default .*?(?= collate |$)")
 DELETE_ACTION = re.compile(r" on (?:delete|update) (?:cascade|restrict|no action|set null|set default)", re.IGNORECASE)
 UNIQUE = re.compile(r"(?:primary key|unique)(?: btree)? (\([^()]*\))", re.IGNORECASE)
+FORGOTTEN = re.compile(r" collate \w| on conflict ")
 HARMLESS_EXTRAS = frozenset({"table", "view", "function", "type", "sequence"})
 
 
@@ -106,8 +107,9 @@ class Judge:
 
     def is_harmless(self, fact: Fact, *, known: bool) -> bool:
         if fact.kind == "column":
-            # The code does not fill a column that it does not know.
-            return not known and (" not null" not in fact.definition or " default " in fact.definition)
+            # The code does not fill a column that it does not know; SQLite's rebuild of the table forgets a collation.
+            fills_itself = " not null" not in fact.definition or " default " in fact.definition
+            return not known and fills_itself and not FORGOTTEN.search(fact.definition)
         if fact.kind == "index" and "(not usable)" in fact.definition:
             return False
         if fact.kind == "index" and not fact.definition.startswith("unique"):

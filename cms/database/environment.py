@@ -22,13 +22,19 @@ from cms.database.authoring import skip_empty
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting, first_line
 from cms.database.errors import DatabaseBusy, MigrationFailed
-from cms.database.fingerprint import is_counted
+from cms.database.expected import read_expected
+from cms.database.fingerprint import Fingerprint, is_counted
+from cms.database.guard import SchemaGuard, rebuilding
 from cms.database.history import read_version_rows
-from cms.database.journal import new_entry, write_accepted, write_entry
+from cms.database.journal import About, new_entry, write_accepted, write_entry
 from cms.database.progress import Say
+from cms.database.receipts import RevisionReceipt
 from cms.database.revision_files import checksum_of
 from cms.database.target import Target
+from cms.database.watch import Watch, count_written, watching
 from cms.words import counted
+
+STANDING = "the revisions before it are applied; `flask db current` shows where it stands"
 
 
 def say_to_stderr(line: str) -> None:
@@ -40,15 +46,22 @@ class Run:
     """One call of Alembic on one target.
 
     lock_held: the caller already holds the deploy lock. accepted: differences to record in the stamp's transaction.
+    about: the run that this is part of. receipts: where to put what each revision did; measured only if given.
     """
 
     target: Target
     metadata: sa.MetaData
     lock_held: bool = False
     accepted: tuple[str, ...] = ()
+    about: About | None = None
+    receipts: list[RevisionReceipt] | None = None
     say: Say = say_to_stderr
     heads: set[str] | None = field(default=None, init=False)
+    first_try_began: float | None = field(default=None, init=False)
     step_began: float = field(default=0.0, init=False)
+    watch: Watch | None = field(default=None, init=False)
+    guard: SchemaGuard | None = field(default=None, init=False)
+    unguarded: str | None = field(default=None, init=False)
 
     def options(self) -> dict[str, Any]:  # Any: Alembic's own keywords
         """Return what ``context.configure`` is told, alike online and offline: what is shown is what would run."""
@@ -74,17 +87,35 @@ class Run:
             return
         if connection.dialect.name == "sqlite":
             refuse_orphans(connection, step)
+        if self.guard and not step.is_stamp:
+            parents = step.down_revision_ids
+            for revision in step.up_revision_ids:
+                self.guard.finish(revision, parents[0] if parents else None, is_upgrade=step.is_upgrade)
         if step.is_stamp:
             direction, revisions, checksum = "stamp", step.destination_revision_ids, None
         else:
             direction, revisions = ("upgrade" if step.is_upgrade else "downgrade"), step.up_revision_ids
             checksum = checksum_of(step.up_revision.path) if isinstance(step.up_revision, Script) else None
-        took_s = time.monotonic() - self.step_began
-        entry = new_entry(", ".join(revisions) or "base", direction, duration_s=took_s, checksum=checksum)
+        name = ", ".join(revisions) or "base"
+        entry = new_entry(
+            name,
+            direction,
+            duration_s=time.monotonic() - self.step_began,
+            checksum=checksum,
+            lock_wait_s=self.step_began - (self.first_try_began or self.step_began),
+            rows_written=count_written(connection),
+            about=self.about,
+        )
+        if self.watch and self.receipts is not None:
+            self.receipts.append(self.watch.finish(name, title_of(step)))
         write_entry(connection, entry)
         write_accepted(connection, entry.revision, self.accepted)
         self.say(f"{direction} {entry.revision}  {title_of(step)}  {entry.duration_ms} ms")
+        if self.unguarded:
+            self.say(f"what else it changed of the schema is not known: {self.unguarded}")
+        count_written(connection)  # what is written from here on is the next step's
         self.step_began = time.monotonic()
+        self.first_try_began = None
 
 
 def title_of(step: MigrationInfo) -> str:
@@ -151,28 +182,44 @@ def run_revisions(context: EnvironmentContext, work: Run) -> None:
 
 def run_on(context: EnvironmentContext, work: Run, connection: sa.Connection) -> None:
     work.step_began = time.monotonic()
-    context.configure(connection=connection, **work.options())
-    with context.begin_transaction():
-        context.run_migrations()
+    work.first_try_began = work.first_try_began or work.step_began
+    work.guard = SchemaGuard(connection, expect(context, work))
+    connection.rollback()  # Alembic must find no transaction, or takes it for somebody else's
+    watched = watching(connection) if work.receipts is not None else nullcontext()
+    with watched as work.watch, rebuilding(connection):
+        context.configure(connection=connection, **work.options())
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+def expect(context: EnvironmentContext, work: Run) -> dict[str, Fingerprint]:
+    """Return the schema at each revision; nothing where the history cannot be run on an empty schema to find out."""
+    try:
+        return read_expected(work.target, context.script)
+    except Exception as error:  # noqa: BLE001 - a revision may raise anything; if the upgrade goes through, it is told
+        work.unguarded = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return {}
 
 
 def explain(error: DBAPIError, work: Run) -> MigrationFailed | DatabaseBusy:
     """Return the failure as a message that says where the database stands now."""
-    revision = failing_revision(error, work.target.migrations_dir)
-    standing = "the revisions before it are applied; `flask db current` shows where it stands"
     if is_lock_timeout(error):
+        revision = failing_revision(error, work.target.migrations_dir) or "the next revision"
         return DatabaseBusy(
-            f"{work.target.name} is in use, so {revision or 'the next revision'} was not applied",
+            f"{work.target.name} is in use, so {revision} was not applied",
             why=f"another session held a lock that it needs for {work.target.limits.retry_s} s: {first_line(error)}",
-            hint=f"end that session, or wait for it, and run the same command again; {standing}",
+            hint=f"end that session, or wait for it, and run the same command again; {STANDING}",
         )
-    cure = "mend the revision or the data"
     if "already exists" in first_line(error):
         cure = "if the tables are older than this history, run `python manage.py stamp-existing-database`"
+        return failed(error, work, first_line(error), cure=cure)
+    return failed(error, work, first_line(error))
+
+
+def failed(error: Exception, work: Run, why: str, *, cure: str = "mend the revision or the data") -> MigrationFailed:
+    revision = failing_revision(error, work.target.migrations_dir) or "the upgrade"
     return MigrationFailed(
-        f"{revision or 'the upgrade'} failed on {work.target.name}",
-        why=first_line(error),
-        hint=f"{cure}; it was rolled back, {standing}",
+        f"{revision} failed on {work.target.name}", why=why, hint=f"{cure}; it was rolled back, {STANDING}"
     )
 
 

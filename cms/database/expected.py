@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from cms.database.facts import Fact
 from cms.database.fingerprint import Fingerprint, read_fingerprint
 from cms.database.history import get_script, list_revisions
+from cms.database.recording import record
 from cms.database.revision_files import checksum_of
-from cms.database.schema import Base
 from cms.database.scratch import scratch_place
 from cms.database.target import Target
 
@@ -98,8 +96,7 @@ def replay_history(target: Target, scripts: ScriptDirectory) -> dict[str, Finger
 
 
 def run_history(connection: sa.Connection, scripts: ScriptDirectory) -> Iterator[tuple[str, Fingerprint]]:
-    context = MigrationContext.configure(connection, opts={"target_metadata": Base.metadata})
-    with Operations.context(context):
-        for revision in list_revisions(scripts):
-            scripts.get_revision(revision.id).module.upgrade()
-            yield revision.id, read_fingerprint(connection)
+    """Run each revision in the connection's one transaction, also what asks to be outside of it."""
+    for revision in list_revisions(scripts):
+        record(connection, get_script(scripts, revision.id), "upgrade")
+        yield revision.id, read_fingerprint(connection)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from alembic.ddl.base import AddColumn
 from sqlalchemy.schema import CreateTable
 
 from cms.database.schema import UtcDateTime
+from cms.words import counted
 
 JOURNAL_TABLE = "migration_journal"
 ACCEPTED_TABLE = "accepted_differences"
@@ -27,6 +28,12 @@ journal = sa.Table(
     sa.Column("duration_ms", sa.Integer, nullable=False),
     sa.Column("applied_by", sa.String(255), nullable=False),
     sa.Column("checksum", sa.String(64)),
+    sa.Column("run", sa.String(32)),
+    sa.Column("code", sa.String(100)),
+    sa.Column("lock_wait_ms", sa.Integer),
+    sa.Column("rows_written", sa.BigInteger),
+    sa.Column("backup", sa.String(100)),
+    sa.Column("rehearsal", sa.String(200)),
 )
 
 accepted = sa.Table(
@@ -41,10 +48,25 @@ accepted = sa.Table(
 
 
 @dataclass(frozen=True)
+class About:
+    """What a run of `backup-and-migrate` knows of itself. code: the commit it is of; backup: its id, if one was made.
+
+    rehearsal: what came of it, or why there was none.
+    """
+
+    run: str
+    code: str | None
+    backup: str | None
+    rehearsal: str
+
+
+@dataclass(frozen=True)
 class JournalEntry:
     """One applied revision. direction: "upgrade", "downgrade" or "stamp"; applied_by: user@host.
 
-    checksum: of the file as it was run; None for a stamp, and where an older release wrote the entry.
+    checksum: of the file as it was run; None for a stamp. lock_wait_ms: spent on tries that did not get their locks;
+    rows_written: None where nobody counted. run, code, backup, rehearsal: of ``About``, None outside of one.
+    What an older release did not write is None.
     """
 
     revision: str
@@ -53,6 +75,24 @@ class JournalEntry:
     duration_ms: int
     applied_by: str
     checksum: str | None = None
+    run: str | None = None
+    code: str | None = None
+    lock_wait_ms: int | None = None
+    rows_written: int | None = None
+    backup: str | None = None
+    rehearsal: str | None = None
+
+    def __str__(self) -> str:
+        told = [
+            f"{self.applied_at:%Y-%m-%d %H:%M:%S} UTC  {self.direction:9} {self.revision}  {self.duration_ms:,} ms",
+            f"by {self.applied_by}",
+            f"code {self.code}" if self.code else "",
+            counted(self.rows_written, "row") + " written" if self.rows_written else "",
+            f"waited {self.lock_wait_ms:,} ms for locks" if self.lock_wait_ms else "",
+            f"backup {self.backup}" if self.backup else "",
+            f"rehearsal {self.rehearsal}" if self.rehearsal else "",
+        ]
+        return ", ".join(filter(None, told))
 
 
 def write_entry(connection: sa.Connection, entry: JournalEntry) -> None:
@@ -69,8 +109,28 @@ def list_columns(connection: sa.Connection) -> set[str]:
     return {column["name"] for column in sa.inspect(connection).get_columns(JOURNAL_TABLE)}
 
 
-def new_entry(revision: str, direction: str, *, duration_s: float, checksum: str | None = None) -> JournalEntry:
-    return JournalEntry(revision, direction, datetime.now(UTC), round(duration_s * 1000), who(), checksum)
+def new_entry(
+    revision: str,
+    direction: str,
+    *,
+    duration_s: float,
+    checksum: str | None = None,
+    lock_wait_s: float = 0.0,
+    rows_written: int | None = None,
+    about: About | None = None,
+) -> JournalEntry:
+    """Return the entry for something that this process has just done."""
+    return JournalEntry(
+        revision,
+        direction,
+        datetime.now(UTC),
+        round(duration_s * 1000),
+        who(),
+        checksum,
+        lock_wait_ms=round(lock_wait_s * 1000),
+        rows_written=rows_written,
+        **(asdict(about) if about else {}),
+    )
 
 
 def read_journal(connection: sa.Connection) -> list[JournalEntry]:

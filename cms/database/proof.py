@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,16 +19,27 @@ from cms.database.target import Target
 from cms.words import counted
 
 
-def prove(target: Target, dump: Path, contents: Contents, *, envelope: Envelope, say: Say) -> Proof:
+def prove(
+    target: Target,
+    dump: Path,
+    contents: Contents,
+    *,
+    envelope: Envelope,
+    on_copy: Callable[[Target], None] | None = None,
+    say: Say,
+) -> Proof:
     """Restore the dump beside the target, compare everything in it, and drop the copy again.
 
     contents: what the source held in the dump's own snapshot. The target itself is neither read nor locked.
+    on_copy: what else to do with the copy, once it has served as proof.
     Raises RestoreFailed if anything differs, RestoreRefused if the role may not create databases, ToolMissing.
     """
     began = time.monotonic()
     left_out = find_left_out(target, contents)
-    with restored(target, dump, contents, envelope=envelope, say=say):
+    with restored(target, dump, contents, envelope=envelope, say=say) as copy:
         duration_ms = round((time.monotonic() - began) * 1000)
+        if on_copy:
+            on_copy(copy)
         return Proof(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", duration_ms, contents.rows, left_out)
 
 

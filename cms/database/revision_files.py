@@ -86,6 +86,11 @@ def find_removal(folder: Path, revision: str) -> str | None:
     return found.strip() or None
 
 
+def read_commit(folder: Path) -> str | None:
+    """Return the commit that is checked out, with a mark if files were changed since; None without git."""
+    return ask_git(folder, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*").strip() or None
+
+
 def ask_git(folder: Path, *arguments: str) -> str:
     """Return what git prints; nothing without git, without a repository, or in a repository of somebody else."""
     command = ["git", "-C", str(folder), *arguments]

@@ -13,7 +13,7 @@ from cms.database.catalog_postgresql import list_unusable_tables
 from cms.database.checks import AT_MOST_SHOWN, find_current
 from cms.database.differences import compare
 from cms.database.engines import engine_for
-from cms.database.errors import DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported
+from cms.database.errors import DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported, MigrationFailed
 from cms.database.expected import read_expected
 from cms.database.fingerprint import is_counted, read_fingerprint
 from cms.database.journal import read_accepted
@@ -40,8 +40,9 @@ def check_drift(target: Target, connection: sa.Connection, scripts: ScriptDirect
     except DatabaseBusy:
         cure = "run the check again when the upgrade, backup or restore has ended"
         return [info("database.I011", "drift was not checked: another run works on the database", hint=cure)]
-    except (DatabaseUnsupported, DatabaseUnreachable) as unable:
-        return [info("database.I011", f"drift was not checked: {unable.why}", hint=str(unable.hint))]
+    except (DatabaseUnsupported, DatabaseUnreachable, MigrationFailed) as unable:
+        what = f"drift was not checked: {unable.why or unable.what}"
+        return [info("database.I011", what, hint=unable.hint or "look at that revision")]
 
 
 def compare_with_history(target: Target, connection: sa.Connection, scripts: ScriptDirectory) -> list[Problem]:

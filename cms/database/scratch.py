@@ -31,6 +31,7 @@ def scratch_sqlite() -> Iterator[sa.Connection]:
     engine = sa.create_engine("sqlite://", connect_args={"isolation_level": None})
     event.listen(engine, "begin", begin_for_real)
     with engine.connect() as connection:
+        connection.begin()
         yield connection
     engine.dispose()
 

@@ -27,10 +27,15 @@ def spelled(parts: Sequence[str]) -> str:
     A string stays as it is, and so does a quoted name that is not plain: SQLite takes "Draft" for a string where no
     column is called so.
     """
+    return written(list(map(plain, parts)))
+
+
+def written(parts: Sequence[str], *, close_to_the_last: frozenset[str] = CLOSE_TO_THE_LAST) -> str:
+    """Return tokens as text. close_to_the_last: before which there is no space."""
     text = ""
     last = "("
-    for part in map(plain, parts):
-        text += part if last in CLOSE_TO_THE_NEXT or part in CLOSE_TO_THE_LAST else f" {part}"
+    for part in parts:
+        text += part if last in CLOSE_TO_THE_NEXT or part in close_to_the_last else f" {part}"
         last = part
     return text.strip()
 

@@ -24,6 +24,7 @@ class Limits:
     retry_s: how long tries are repeated before the migration gives up.
     statement_timeout_s: the longest a single statement of a migration may run; 0 for no limit.
     deploy_wait_s: how long to wait for another run that holds the deploy lock.
+    rehearsal_max_gb: a larger database is not rehearsed on; 0 for no limit.
     connect_timeout_s: how long a server may take to answer a new connection.
     """
 
@@ -32,6 +33,7 @@ class Limits:
     statement_timeout_s: int = 0
     deploy_wait_s: int = 900
     connect_timeout_s: int = 3
+    rehearsal_max_gb: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Target:
                 statement_timeout_s=config["MIGRATION_STATEMENT_TIMEOUT_S"],
                 deploy_wait_s=config["DEPLOY_LOCK_WAIT_S"],
                 connect_timeout_s=config["DATABASE_CONNECT_TIMEOUT_S"],
+                rehearsal_max_gb=config["REHEARSAL_MAX_GB"],
             ),
         )
 

@@ -43,6 +43,10 @@ REFUSED = {
     ],
     "missing column": ["ALTER TABLE users DROP COLUMN bio"],
 }
+REFUSED_BY_SQLITE = {
+    "own collation": ["ALTER TABLE blogs ADD COLUMN shelf TEXT COLLATE NOCASE"],
+    "own check": ["ALTER TABLE blogs ADD COLUMN shelf TEXT CHECK (shelf <> '')"],
+}
 REFUSED_BY_POSTGRESQL = {
     "column that the code does not fill": [
         "DELETE FROM blogs",

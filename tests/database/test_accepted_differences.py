@@ -18,6 +18,7 @@ from tests.database.adopted import (
     CARRIED_BY_POSTGRESQL,
     REFUSED,
     REFUSED_BY_POSTGRESQL,
+    REFUSED_BY_SQLITE,
     adopted_site,
     rows_of,
     run,
@@ -78,6 +79,12 @@ def test_what_they_cannot_carry_is_refused_whatever_is_asked(target, statements)
 def test_what_they_cannot_carry_on_postgresql_is_refused_whatever_is_asked(postgres_target, statements):
     adopted_site(postgres_target, statements)
     assert_refused(postgres_target)
+
+
+@pytest.mark.parametrize("statements", REFUSED_BY_SQLITE.values(), ids=REFUSED_BY_SQLITE)
+def test_what_a_rebuild_on_sqlite_would_forget_is_refused_whatever_is_asked(sqlite_target, statements):
+    adopted_site(sqlite_target, statements)
+    assert_refused(sqlite_target)
 
 
 def assert_refused(target):

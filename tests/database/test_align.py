@@ -23,9 +23,9 @@ OTHER_TABLES = {
     "missing defaults": lambda sql: re.sub(r" DEFAULT ('\w+'|\w+)", "", sql),
     "other action": lambda sql: sql.replace(" ON DELETE CASCADE", ""),
     "redundant uniqueness": lambda sql: sql.replace("PRIMARY KEY (id)", "PRIMARY KEY (id), UNIQUE (slug)"),
-    "own column with its own rules": lambda sql: sql.replace(
-        "title VARCHAR", "shelf TEXT COLLATE NOCASE, title VARCHAR"
-    ).replace(FOREIGN_KEY, f"{FOREIGN_KEY}, UNIQUE (shelf), FOREIGN KEY (shelf) REFERENCES users (username)"),
+    "own column with its own rules": lambda sql: sql.replace("title VARCHAR", "shelf TEXT, title VARCHAR").replace(
+        FOREIGN_KEY, f"{FOREIGN_KEY}, UNIQUE (shelf), FOREIGN KEY (shelf) REFERENCES users (username)"
+    ),
 }
 
 

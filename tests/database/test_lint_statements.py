@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cms.database.lint.recording import Statement, Tape, split_statements
 from cms.database.lint.risk import describe_risk
 from cms.database.lint.source import judge_secrets
 from cms.database.lint.statements import judge_statements
+from cms.database.recording import Statement, Tape, split_statements
 
 PIECES = [
     "SELECT 1",

@@ -221,6 +221,10 @@ class DatabaseEngine(ABC):
         """Return whether a scratch database can be made, for a proof or a restore."""
 
     @abstractmethod
+    def list_blockers(self, target: Target) -> list[str]:
+        """Return in words who holds locks on tables in an open transaction, the oldest first; few, and never waits."""
+
+    @abstractmethod
     def size_bytes(self, connection: sa.Connection) -> int:
         """Return how much room the database takes now."""
 

@@ -76,3 +76,19 @@ def wait_for_orphans(connection: sa.Connection, target: Target, say: Say) -> Non
             say(f"waiting for server process {pid} of a run that was killed")
             told = True
         time.sleep(POLL_S / 4)
+
+
+def list_holders(connection: sa.Connection) -> list[str]:
+    """Return in words which sessions hold locks on tables in an open transaction, the oldest three."""
+    query = """
+        SELECT a.pid, coalesce(nullif(a.application_name, ''), 'unnamed'), a.state,
+               extract(epoch FROM clock_timestamp() - a.xact_start)::int
+        FROM pg_stat_activity a
+        WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL
+          AND EXISTS (SELECT 1 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+                      WHERE l.pid = a.pid AND l.granted AND c.relkind IN ('r', 'p') AND c.oid >= 16384)
+        ORDER BY a.xact_start LIMIT 3"""
+    return [
+        f"process {pid} ({name}, {state}), whose transaction is {age_s} s old"
+        for pid, name, state, age_s in connection.exec_driver_sql(query)
+    ]

@@ -47,7 +47,7 @@ from cms.database.engines.pgdatabases import (
     swap,
 )
 from cms.database.engines.pginplace import loaded_in_place
-from cms.database.engines.pglock import MIGRATING, refuse_pooler, wait_for_lock, wait_for_orphans
+from cms.database.engines.pglock import MIGRATING, list_holders, refuse_pooler, wait_for_lock, wait_for_orphans
 from cms.database.engines.pgtools import (
     become_psql,
     dump_database,
@@ -233,6 +233,10 @@ class PostgreSQL(DatabaseEngine):
     def may_create_databases(self, connection: sa.Connection) -> bool:
         query = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
         return bool(connection.exec_driver_sql(query).scalar_one())
+
+    def list_blockers(self, target: Target) -> list[str]:
+        with connecting(target, self.open_tool(target)) as connection:
+            return list_holders(connection)
 
     def size_bytes(self, connection: sa.Connection) -> int:
         return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())

@@ -192,6 +192,9 @@ class SQLite(DatabaseEngine):
     def may_create_databases(self, connection: sa.Connection) -> bool:  # noqa: ARG002 - a file can always be tried
         return True
 
+    def list_blockers(self, target: Target) -> list[str]:  # noqa: ARG002 - SQLite does not know who it is
+        return []
+
     def size_bytes(self, connection: sa.Connection) -> int:
         query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
         return int(connection.exec_driver_sql(query).scalar_one())

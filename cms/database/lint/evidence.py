@@ -11,9 +11,9 @@ from alembic.script import ScriptDirectory
 from cms.database.engines import engine_for
 from cms.database.errors import DatabaseUnsupported, MigrationFailed, ToolMissing
 from cms.database.history import get_script
-from cms.database.lint.recording import Statement, render
 from cms.database.lint.squawk import OLDEST_SERVER, Squawk, find_squawk
 from cms.database.lint.trial import Trial, try_history
+from cms.database.recording import Statement, render
 from cms.database.scratch import scratch_postgresql, scratch_sqlite
 from cms.database.target import Target
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cms.database.lint.recording import Statement
 from cms.database.lint.shapes import is_only_widened
 from cms.database.lint.statements import CHANGES_ROWS, DROPS, OF_ALEMBIC, TABLE, TOUCHES
 from cms.database.lint.trial import Trial
+from cms.database.recording import Statement
 
 INDEX = re.compile(rf"CREATE (?:UNIQUE )?INDEX (CONCURRENTLY )?(?:IF NOT EXISTS )?\S+ ON {TABLE}", re.IGNORECASE)
 REBUILT = re.compile(rf'CREATE TABLE "?{OF_ALEMBIC}(\w+)', re.IGNORECASE)

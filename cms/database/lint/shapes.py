@@ -11,9 +11,9 @@ from sqlalchemy.types import TypeEngine
 
 from cms.database.lint.catalog import ForeignKey
 from cms.database.lint.findings import Remark
-from cms.database.lint.recording import Statement
 from cms.database.lint.source import Source
 from cms.database.lint.trial import Trial
+from cms.database.recording import Statement
 from cms.words import counted
 
 SHOWN = 3

@@ -13,7 +13,7 @@ from pathlib import Path
 from alembic.script import Script
 
 from cms.database.lint.findings import Remark
-from cms.database.lint.recording import Statement
+from cms.database.recording import Statement
 
 MAY_IMPORT = {*sys.stdlib_module_names, "sqlalchemy", "alembic"}
 MAY_IMPORT_OF_OURS = {"cms.database.operations", "cms.database.errors"}

@@ -18,10 +18,10 @@ from typing import Any
 
 from cms.database.errors import ToolMissing
 from cms.database.lint.findings import Remark
-from cms.database.lint.recording import BLOCK, Statement
 from cms.database.lint.shapes import is_only_widened
 from cms.database.lint.statements import CHANGES_SCHEMA
 from cms.database.lint.trial import Trial
+from cms.database.recording import BLOCK, Statement
 
 OLDEST_SERVER = 15
 LEFT_OUT = [

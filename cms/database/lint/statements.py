@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from cms.database.lint.findings import Remark
-from cms.database.lint.recording import BLOCK, Statement
 from cms.database.lint.trial import Trial
+from cms.database.recording import BLOCK, Statement
 
 TABLE = r'(?:IF (?:NOT )?EXISTS |ONLY )*"?(\w+)"?'
 TOUCHES = re.compile(

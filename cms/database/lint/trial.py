@@ -14,7 +14,7 @@ from cms.database.engines.base import first_line
 from cms.database.errors import IrreversibleMigration, MigrationFailed
 from cms.database.history import get_script, list_revisions
 from cms.database.lint.catalog import Shape, read_shape
-from cms.database.lint.recording import Statement, record
+from cms.database.recording import Statement, record
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 @command
 @click.option("--no-proof", is_flag=True, help="Do not try the backup by restoring it [default: BACKUP_PROOF].")
-def backup_and_migrate(app: Flask, *, no_proof: bool, dry_run: bool, progress: Progress) -> ReleasePlan | ReleaseResult:
-    """Bring the database to the newest revision, after a backup; with nothing pending, do nothing."""
+@click.option("--no-rehearsal", is_flag=True, help="Do not run the revisions on a copy of the database first.")
+def backup_and_migrate(
+    app: Flask, *, no_proof: bool, no_rehearsal: bool, dry_run: bool, progress: Progress
+) -> ReleasePlan | ReleaseResult:
+    """Bring the database to the newest revision, after a backup and a rehearsal; with nothing pending, do nothing."""
     from cms.database.release import apply_release, plan_release
     from cms.database.target import Target
 
     target = Target.of(app.config)
     proof = app.config["BACKUP_PROOF"] == "on" and not no_proof
-    return plan_release(target) if dry_run else apply_release(target, proof=proof, say=progress)
+    if dry_run:
+        return plan_release(target, proof=proof, rehearsal=not no_rehearsal)
+    return apply_release(target, proof=proof, rehearsal=not no_rehearsal, say=progress)

@@ -1,0 +1,124 @@
+"""See to it that a revision changes of the schema what it is known to change, and nothing else.
+
+What a revision changes is known by the expected fingerprints. On SQLite a column is changed by building its table
+anew, and Alembic forgets what SQLAlchemy does not see: triggers, indexes with an order or an expression; a view stops
+the rename. Those are put back; what cannot be put back ends in a rollback that names it.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from cms.database.catalog_sqlite import quote
+from cms.database.errors import MigrationFailed
+from cms.database.facts import Fact
+from cms.database.fingerprint import Fingerprint, read_fingerprint
+
+RENAME_OF_A_REBUILD = re.compile(r'ALTER TABLE "?_alembic_tmp_', re.IGNORECASE)
+NOTHING = Fingerprint(())
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a step is known to take away, and to add."""
+
+    removed: frozenset[Fact]
+    added: frozenset[Fact]
+
+    @classmethod
+    def between(cls, before: Fingerprint, after: Fingerprint) -> Change:
+        return cls(frozenset(before.missing_from(after)), frozenset(after.missing_from(before)))
+
+
+class SchemaGuard:
+    """Compares the schema before and after each step on one connection."""
+
+    def __init__(self, connection: sa.Connection, expected: Mapping[str, Fingerprint]) -> None:
+        self._connection = connection
+        self._expected = expected
+        self.begin()
+
+    def begin(self) -> None:
+        """Note how everything is before a step."""
+        self._before = read_fingerprint(self._connection)
+        self._sql = read_sql(self._connection) if self._connection.dialect.name == "sqlite" else {}
+
+    def finish(self, revision: str, parent: str | None, *, is_upgrade: bool) -> None:
+        """Put back what SQLite forgot, in the step's transaction. Raises MigrationFailed for any other change."""
+        up = self._expected.get(revision)
+        down = self._expected.get(parent) if parent else NOTHING
+        if up is not None and down is not None:
+            known = Change.between(down, up) if is_upgrade else Change.between(up, down)
+            put_back(self._connection, self.read_change(known), self._sql)
+            refuse(self.read_change(known), revision, is_upgrade=is_upgrade)
+        self.begin()
+
+    def read_change(self, known: Change) -> Change:
+        """Return what changed beside what is known to change."""
+        found = Change.between(self._before, read_fingerprint(self._connection))
+        return Change(found.removed - known.removed, found.added - known.added)
+
+
+def read_sql(connection: sa.Connection) -> dict[tuple[str, str], str]:
+    """Return the SQL of each index, trigger and view by kind and name."""
+    rows = connection.exec_driver_sql("SELECT type, lower(name), sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {(kind, name): sql for kind, name, sql in rows if kind != "table"}
+
+
+def put_back(connection: sa.Connection, change: Change, sql: Mapping[tuple[str, str], str]) -> None:
+    """Make lost triggers, views and indexes again as they were; on PostgreSQL nothing is ever lost so."""
+    for fact in sorted(change.removed):
+        lost = sql.get((fact.kind, fact.name))
+        if lost is None:
+            continue
+        if fact.kind == "index":
+            connection.exec_driver_sql(f"DROP INDEX IF EXISTS {quote(fact.name)}")
+        connection.exec_driver_sql(lost)
+
+
+def refuse(change: Change, revision: str, *, is_upgrade: bool) -> None:
+    lines = [f"it loses {fact}" for fact in sorted(change.removed)] + [
+        f"it adds {fact}" for fact in sorted(change.added)
+    ]
+    if lines:
+        way = "revision" if is_upgrade else "taking back revision"
+        raise MigrationFailed(
+            f"{way} {revision} would change what it is not known to change",
+            why="; ".join(lines),
+            hint="it was rolled back; write what is lost into the revision, or take it out of the database before",
+        )
+
+
+@contextmanager
+def rebuilding(connection: sa.Connection) -> Iterator[None]:
+    """Let SQLite rename the new table of a rebuild although a view is of that name; it would look for errors in views.
+
+    Only for that one statement: any other rename must reach the foreign keys and triggers that name the table.
+    What the libraries warn of, the guard puts back or refuses by name.
+    """
+
+    def switch(state: str) -> Callable[..., None]:
+        def listen(_connection: object, cursor: sa.engine.interfaces.DBAPICursor, sql: str, *_: object) -> None:
+            if RENAME_OF_A_REBUILD.match(sql):
+                cursor.execute(f"PRAGMA legacy_alter_table = {state}")
+
+        return listen
+
+    before, after = switch("ON"), switch("OFF")
+    event.listen(connection, "before_cursor_execute", before)
+    event.listen(connection, "after_cursor_execute", after)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
+            warnings.filterwarnings("ignore", "Unnamed CHECK constraint on reflected table")
+            yield
+    finally:
+        event.remove(connection, "before_cursor_execute", before)
+        event.remove(connection, "after_cursor_execute", after)

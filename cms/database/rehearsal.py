@@ -1,0 +1,64 @@
+"""Run the pending revisions on a copy of this very database before they run on it, and measure what they do there."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+
+from cms.database.errors import MigrationFailed
+from cms.database.history import Revision, alembic_config
+from cms.database.progress import Say
+from cms.database.receipts import RevisionReceipt, duration
+from cms.database.target import Target
+from cms.errors import CmsError
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came of it. failure: why a revision could not be applied to the copy; the receipts end before it."""
+
+    duration_s: float
+    receipts: tuple[RevisionReceipt, ...]
+    failure: CmsError | None = None
+
+    def __str__(self) -> str:
+        lines = [f"rehearsed on a copy in {duration(self.duration_s)}:", *map(str, self.receipts)]
+        return "\n  ".join(lines)
+
+
+def rehearse(scratch: Target, *, say: Say) -> Rehearsal:
+    """Bring the copy to the newest revision, as the database itself will be. Never raises: a failure is the result.
+
+    scratch: a copy that nobody else uses, and that goes away.
+    """
+    began = time.monotonic()
+    receipts: list[RevisionReceipt] = []
+    config = alembic_config(scratch)
+    config.attributes.update(lock_held=True, say=lambda _line: None, receipts=receipts)
+    say("rehearsing the upgrade on the copy")
+    try:
+        command.upgrade(config, "head")
+    except CmsError as failure:
+        return Rehearsal(time.monotonic() - began, tuple(receipts), failure)
+    except Exception as error:  # noqa: BLE001 - a revision may raise anything
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        why = f"{type(error).__name__}: {error} ({Path(line.filename).name}, line {line.lineno})"
+        return Rehearsal(time.monotonic() - began, tuple(receipts), MigrationFailed("a bug in the revision", why=why))
+    return Rehearsal(time.monotonic() - began, tuple(receipts))
+
+
+def refuse_failure(target: Target, rehearsal: Rehearsal, pending: Sequence[Revision]) -> None:
+    """Raise MigrationFailed, without having touched the database, if a revision failed on the copy."""
+    if rehearsal.failure is None:
+        return
+    failed = pending[len(rehearsal.receipts)]
+    raise MigrationFailed(
+        f"revision {failed.id} failed in the rehearsal, so nothing was applied to {target.name}",
+        why=f"on a copy of this database: {rehearsal.failure.what}: {rehearsal.failure.why}",
+        hint="mend the revision or the data that it stumbles over, and run the same command again; the backup stays",
+    )

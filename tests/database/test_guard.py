@@ -1,0 +1,158 @@
+"""Whatever a site has beside the history survives an upgrade, or the upgrade is rolled back and names it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cms.database.errors import MigrationFailed
+from cms.database.expected import replay_history
+from cms.database.fingerprint import read_fingerprint
+from cms.database.history import list_revisions, load_scripts
+from cms.database.target import Limits, Target, parse_url
+from tests.database.rows import FIRST, SECOND, connected, count, digests, downgrade, fill, upgrade
+from tests.database.test_rehearsal import with_revision
+
+KEPT = {
+    "trigger": "CREATE TRIGGER t AFTER UPDATE ON blogs BEGIN SELECT 1; END",
+    "trigger on another table": "CREATE TRIGGER t AFTER INSERT ON users BEGIN DELETE FROM blogs WHERE 0; END",
+    "expression index": "CREATE INDEX i ON blogs (lower(title))",
+    "descending index": "CREATE INDEX i ON blogs (created_at DESC, title)",
+    "index with a collation": "CREATE INDEX i ON blogs (title COLLATE NOCASE)",
+    "partial index": "CREATE INDEX i ON blogs (title) WHERE status = 'Draft'",
+    "unique expression index": "CREATE UNIQUE INDEX i ON blogs (slug || id)",
+    "view": "CREATE VIEW v AS SELECT title FROM blogs WHERE status = 'published'",
+    "view of a view": "CREATE VIEW v AS SELECT title FROM blogs; CREATE VIEW w AS SELECT * FROM v",
+    "child table": "CREATE TABLE child (id INTEGER PRIMARY KEY, blog CHAR(32) REFERENCES blogs (id) ON DELETE CASCADE)",
+    "own column": "ALTER TABLE blogs ADD COLUMN shelf TEXT",
+    "own column with a default": "ALTER TABLE blogs ADD COLUMN shelf TEXT NOT NULL DEFAULT 'a ''b'''",
+}
+LOST = {
+    "collation": (
+        "ALTER TABLE blogs ADD COLUMN shelf TEXT COLLATE NOCASE",
+        "loses column blogs.shelf TEXT collate nocase",
+    ),
+    "unnamed check": ("ALTER TABLE blogs ADD COLUMN shelf TEXT CHECK (shelf <> '')", "loses constraint blogs check"),
+    "conflict clause": (
+        "ALTER TABLE blogs ADD COLUMN shelf TEXT NOT NULL ON CONFLICT IGNORE DEFAULT 'a'",
+        "loses column blogs.shelf",
+    ),
+    "action of an inline key": (
+        "ALTER TABLE blogs ADD COLUMN shelf CHAR(32) REFERENCES users ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED",
+        "loses constraint blogs",
+    ),
+}
+
+
+def run(target, statements):
+    with connected(target) as connection:
+        for statement in [statements] if "TRIGGER" in statements else statements.split("; "):
+            connection.exec_driver_sql(statement)
+
+
+def extras(target):
+    """Return the facts that are not of the database's revision, as the history makes it."""
+    with connected(target) as connection:
+        found = read_fingerprint(connection)
+        current = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
+    return set(found.missing_from(replay_history(target, load_scripts(target))[current]))
+
+
+@pytest.mark.parametrize("statements", KEPT.values(), ids=KEPT)
+def test_what_is_beside_the_history_survives_every_step_there_and_back(sqlite_target, statements):
+    upgrade(sqlite_target, FIRST)
+    fill(sqlite_target)
+    run(sqlite_target, statements)
+    own = extras(sqlite_target)
+    assert own
+    for revision in list_revisions(load_scripts(sqlite_target))[1:]:
+        upgrade(sqlite_target, revision.id)
+        assert extras(sqlite_target) == own, revision.title
+    downgrade(sqlite_target, FIRST)
+    assert extras(sqlite_target) == own
+    assert count(sqlite_target, "blogs") == 3
+
+
+@pytest.mark.parametrize(("statements", "why"), LOST.values(), ids=LOST)
+def test_what_a_rebuild_cannot_keep_is_named_and_nothing_changes(sqlite_target, statements, why):
+    upgrade(sqlite_target, FIRST)
+    run(sqlite_target, statements)
+    fill(sqlite_target)
+    before, own = digests(sqlite_target), extras(sqlite_target)
+    with pytest.raises(MigrationFailed, match=f"revision {SECOND} would change what it is not known to") as failed:
+        upgrade(sqlite_target)
+    assert why in str(failed.value.why)
+    assert digests(sqlite_target) == before
+    assert extras(sqlite_target) == own
+
+
+def test_rows_of_a_child_table_are_neither_deleted_nor_emptied(sqlite_target):
+    upgrade(sqlite_target, FIRST)
+    fill(sqlite_target)
+    run(sqlite_target, KEPT["child table"])
+    run(sqlite_target, "INSERT INTO child (blog) SELECT id FROM blogs")
+    upgrade(sqlite_target)
+    with connected(sqlite_target) as connection:
+        assert connection.exec_driver_sql("SELECT count(blog) FROM child").scalar_one() == 3
+
+
+def test_a_revision_whose_data_step_changes_the_schema_by_the_way_is_refused(target, tmp_path):
+    """On an empty site it makes no table; on one with rows it does."""
+    upgrade(target)
+    fill(target)
+    body = """
+    if op.get_bind().execute(sa.text("SELECT count(*) FROM blogs")).scalar():
+        op.execute("CREATE TABLE surprise (id INTEGER)")"""
+    before = digests(target)
+    with pytest.raises(MigrationFailed, match="would change what it is not known to") as failed:
+        upgrade(with_revision(target, tmp_path, body))
+    assert "it adds table surprise" in str(failed.value.why)
+    assert digests(target) == before
+
+
+def test_a_history_with_a_concurrent_index_leaves_nothing_of_its_scratch_place(postgres_target, tmp_path):
+    body = """
+    with op.get_context().autocommit_block():
+        op.create_index("by_title", "blogs", ["title"], postgresql_concurrently=True)"""
+    longer = with_revision(postgres_target, tmp_path, body)
+    upgrade(longer)
+    with connected(postgres_target) as connection:
+        schemas = connection.exec_driver_sql("SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|inform)'")
+        assert schemas.scalars().all() == ["public"]
+
+
+PIECES = st.lists(
+    st.sampled_from([*KEPT.values(), *(statement for statement, _ in LOST.values())]), unique=True, max_size=4
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(pieces=PIECES)
+def test_any_mixture_is_kept_whole_or_nothing_changes(pieces):
+    with TemporaryDirectory() as folder:
+        target = Target(parse_url(f"sqlite:///{folder}/cms.db"), Path(folder), limits=Limits(retry_s=0))
+        upgrade(target, FIRST)
+        made = [piece for number, piece in enumerate(pieces) if make(target, piece, number)]
+        fill(target)
+        own, before = extras(target), digests(target)
+        try:
+            upgrade(target)
+        except MigrationFailed:
+            assert digests(target) == before
+            assert any(piece in made for piece, _ in LOST.values())
+        assert extras(target) == own
+        assert count(target, "blogs") == 3
+
+
+def make(target, piece, number):
+    """Run a piece under names of its own; one that needs a column or name that another took is left out."""
+    own = replace(target)
+    for name in ("TRIGGER t ", "INDEX i ", "VIEW v ", "VIEW w ", "FROM v", "TABLE child ", "COLUMN shelf ", "(shelf "):
+        piece = piece.replace(name, f"{name.rstrip()}{number}{' ' if name.endswith(' ') else ''}")
+    run(own, piece)
+    return True

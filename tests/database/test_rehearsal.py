@@ -1,0 +1,247 @@
+"""An upgrade runs first on a copy of this very database; what fails there touches nothing, what it did is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from shutil import copytree
+
+import pytest
+
+from cms.database.engines import engine_for
+from cms.database.errors import MigrationFailed
+from cms.database.history import get_head, load_scripts, read_current
+from cms.database.journal import read_journal
+from cms.database.rehearsal import rehearse
+from cms.database.release import apply_release, plan_release
+from cms.database.shelf import list_backups
+from cms.database.watch import watching
+from tests.database.rows import SECOND, connected, digests, fill, quiet, upgrade
+
+NEXT = "e" * 12
+
+
+def with_revision(target, tmp_path, body):
+    """Return the target with one more revision after the head."""
+    folder = tmp_path / "migrations"
+    copytree(target.migrations_dir, folder, ignore=lambda *_: ["__pycache__"])
+    (folder / "versions" / "20990101_0000_next.py").write_text(
+        f'"""the next"""\nimport sqlalchemy as sa\nfrom alembic import op\nrevision = "{NEXT}"\n'
+        f'down_revision = "{get_head(load_scripts(target))}"\ndef upgrade():\n{body}\ndef downgrade(): pass\n'
+    )
+    return replace(target, migrations_dir=folder)
+
+
+FAILING = {
+    "nulls": """
+    with op.batch_alter_table("blogs") as batch:
+        batch.alter_column("summary", existing_type=sa.String(1000), nullable=False)""",
+    "duplicates": """
+    op.create_index("one_status", "blogs", ["status"], unique=True)""",
+    "check": """
+    with op.batch_alter_table("blogs") as batch:
+        batch.create_check_constraint("short", "length(slug) < 6")""",
+    "its own mistake": """
+    op.execute("UPDATE blogs SET no_such_column = 1")""",
+    "a row at a time": """
+    for number, row in enumerate(op.get_bind().execute(sa.text("SELECT slug FROM blogs ORDER BY slug")).all()):
+        if number == 2:
+            raise ValueError(f"cannot convert {row.slug}")
+        op.get_bind().execute(sa.text("UPDATE blogs SET title = 'new' WHERE slug = :slug"), {"slug": row.slug})""",
+}
+FAILING_ON_POSTGRESQL = {
+    "bad cast": """
+    op.alter_column("blogs", "slug", type_=sa.Integer, postgresql_using="slug::integer")""",
+    "too long": """
+    op.alter_column("blogs", "content", type_=sa.String(20))""",
+}
+
+
+def assert_untouched(target, tmp_path, body):
+    upgrade(target)
+    fill(target)
+    before = digests(target)
+    longer = with_revision(target, tmp_path, body)
+    said = []
+    with pytest.raises(MigrationFailed, match="failed in the rehearsal, so nothing was applied") as failed:
+        apply_release(longer, say=said.append)
+    assert f"revision {NEXT} failed" in str(failed.value.what)
+    assert digests(target) == before
+    assert not [line for line in said if line.startswith("applying")]
+    (backup,) = list_backups(longer).backups
+    assert backup.proven_at
+
+
+@pytest.mark.parametrize("body", FAILING.values(), ids=FAILING)
+def test_a_revision_that_fails_only_on_data_stops_at_the_rehearsal(target, tmp_path, body):
+    assert_untouched(target, tmp_path, body)
+
+
+@pytest.mark.parametrize("body", FAILING_ON_POSTGRESQL.values(), ids=FAILING_ON_POSTGRESQL)
+def test_a_revision_that_fails_only_on_data_stops_at_the_rehearsal_on_postgresql(postgres_target, tmp_path, body):
+    assert_untouched(postgres_target, tmp_path, body)
+
+
+def test_what_was_rehearsed_is_told_and_written_into_the_journal(target):
+    upgrade(target, SECOND)
+    fill(target)
+    said = []
+    result = apply_release(target, say=said.append)
+    assert [receipt.revision for receipt in result.rehearsal.receipts] == [each.id for each in result.applied]
+    assert any(line.startswith("rehearsed on a copy in ") for line in said)
+    with connected(target) as connection:
+        applied = [entry for entry in read_journal(connection) if entry.run]
+        assert read_current(connection, load_scripts(target)) == get_head(load_scripts(target))
+    assert [entry.revision for entry in applied] == [each.id for each in result.applied]
+    assert {entry.backup for entry in applied} == {result.backup.id}
+    assert len({entry.run for entry in applied}) == 1
+    assert {entry.rehearsal.endswith(" s") for entry in applied} == {True}
+
+
+@pytest.mark.parametrize(
+    ("given", "limit_gb", "why"),
+    [
+        ({"rehearsal": False}, 0, "--no-rehearsal was given"),
+        ({"proof": False}, 0, "the backup is not proven, so there is no copy"),
+        ({}, 1e-9, "REHEARSAL_MAX_GB is"),
+    ],
+)
+def test_what_is_not_rehearsed_is_said_in_the_plan_on_the_way_and_in_the_journal(target, given, limit_gb, why):
+    upgrade(target, SECOND)
+    fill(target)
+    target = replace(target, limits=replace(target.limits, rehearsal_max_gb=limit_gb))
+    assert f"not rehearsed: {why}" in str(plan_release(target, **given)).replace("the database has", "").replace(
+        "not rehearsed:  0.0 GB, and", "not rehearsed:"
+    )
+    said = []
+    assert apply_release(target, say=said.append, **given).rehearsal is None
+    assert any(line.startswith("not rehearsed: ") and why in line for line in said)
+    with connected(target) as connection:
+        assert why in read_journal(connection)[-1].rehearsal
+
+
+def test_how_many_rows_a_revision_wrote_is_in_the_journal(target, tmp_path):
+    upgrade(target)
+    fill(target)
+    longer = with_revision(
+        target, tmp_path, "\n    op.execute(\"UPDATE blogs SET title = 'new' WHERE slug <> 'post-0'\")"
+    )
+    apply_release(longer, say=quiet)
+    with connected(target) as connection:
+        assert read_journal(connection)[-1].rows_written == 2
+
+
+def test_a_statement_outside_of_a_transaction_is_named(postgres_target, tmp_path):
+    upgrade(postgres_target)
+    fill(postgres_target)
+    body = """
+    with op.get_context().autocommit_block():
+        op.create_index("by_title", "blogs", ["title"], postgresql_concurrently=True)"""
+    rehearsal = apply_release(with_revision(postgres_target, tmp_path, body), say=quiet).rehearsal
+    assert "CREATE INDEX CONCURRENTLY by_title" in str(rehearsal)
+    assert "outside of a transaction: by its rules it blocks neither reads nor writes" in str(rehearsal)
+
+
+def test_a_rehearsal_uses_the_limits_of_the_real_run(postgres_target, tmp_path):
+    upgrade(postgres_target)
+    body = "\n    op.execute(\"SELECT set_config('cms.seen', current_setting('lock_timeout'), false)\")"
+    body += "\n    assert op.get_bind().execute(sa.text(\"SELECT current_setting('cms.seen')\")).scalar() == '77ms'"
+    longer = with_revision(postgres_target, tmp_path, body)
+    assert rehearse(replace(longer, limits=replace(longer.limits, lock_timeout_ms=77)), say=quiet).failure is None
+
+
+# What a statement does to the table blogs, by the server's own views: strongest lock, written anew, read whole.
+# Compared with the manual's pages of each command; t is blogs, p its parent users.
+NOTHING = (None, False, False)
+EXCLUSIVE = "AccessExclusiveLock"
+MEASURED = {
+    "ALTER TABLE blogs ADD COLUMN x INT": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ADD COLUMN x INT DEFAULT 7": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ADD COLUMN x INT NOT NULL DEFAULT 7": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ADD COLUMN x FLOAT DEFAULT random()": (EXCLUSIVE, True, True),
+    "ALTER TABLE blogs ADD COLUMN x INT GENERATED ALWAYS AS (view_count + 1) STORED": (EXCLUSIVE, True, True),
+    "ALTER TABLE blogs ADD COLUMN x INT GENERATED ALWAYS AS IDENTITY": (EXCLUSIVE, True, True),
+    "ALTER TABLE blogs ADD COLUMN x BIGSERIAL": (EXCLUSIVE, True, True),
+    "ALTER TABLE blogs ADD COLUMN x UUID REFERENCES users": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ADD COLUMN x INT CHECK (x > 0)": (EXCLUSIVE, False, True),
+    "ALTER TABLE blogs ADD COLUMN x INT UNIQUE": (EXCLUSIVE, False, True),
+    "ALTER TABLE blogs DROP COLUMN summary": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs RENAME COLUMN summary TO x": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs RENAME TO x": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ALTER view_count TYPE BIGINT": (EXCLUSIVE, True, True),
+    "ALTER TABLE blogs ALTER title TYPE VARCHAR(500)": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ALTER title TYPE TEXT": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ALTER title TYPE VARCHAR(200)": (EXCLUSIVE, True, True),
+    "ALTER TABLE blogs ALTER created_at TYPE TIMESTAMP": (EXCLUSIVE, False, True),  # where the time zone is UTC
+    "ALTER TABLE blogs ALTER view_count SET DEFAULT 1": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ALTER view_count DROP DEFAULT": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ALTER tags SET NOT NULL": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ALTER content_html SET NOT NULL": (EXCLUSIVE, False, True),
+    "ALTER TABLE blogs ALTER title DROP NOT NULL": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ALTER title SET STATISTICS 500": ("ShareUpdateExclusiveLock", False, False),
+    "ALTER TABLE blogs ALTER title SET STORAGE EXTERNAL": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ADD CHECK (view_count >= 0)": (EXCLUSIVE, False, True),
+    "ALTER TABLE blogs ADD CONSTRAINT c CHECK (view_count >= 0) NOT VALID": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ADD CONSTRAINT c UNIQUE (title)": (EXCLUSIVE, False, True),
+    "ALTER TABLE blogs ADD FOREIGN KEY (author_id) REFERENCES users": ("ShareRowExclusiveLock", False, True),
+    "ALTER TABLE blogs ADD FOREIGN KEY (author_id) REFERENCES users NOT VALID": ("ShareRowExclusiveLock", False, False),
+    "ALTER TABLE blogs DROP CONSTRAINT blogs_author_id_fkey": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs RENAME CONSTRAINT blogs_author_id_fkey TO x": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ADD CONSTRAINT x EXCLUDE (title WITH =)": (EXCLUSIVE, False, True),
+    "ALTER TABLE blogs SET (fillfactor = 70)": ("ShareUpdateExclusiveLock", False, False),
+    "ALTER TABLE blogs SET (autovacuum_enabled = off)": ("ShareUpdateExclusiveLock", False, False),
+    "ALTER TABLE blogs SET WITHOUT CLUSTER": ("ShareUpdateExclusiveLock", False, False),
+    "ALTER TABLE blogs CLUSTER ON blogs_pkey": ("ShareUpdateExclusiveLock", False, False),
+    "ALTER TABLE blogs REPLICA IDENTITY FULL": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs ENABLE ROW LEVEL SECURITY": (EXCLUSIVE, False, False),
+    "ALTER TABLE blogs DISABLE TRIGGER USER": ("ShareRowExclusiveLock", False, False),
+    "CREATE INDEX x ON blogs (title)": ("ShareLock", False, True),
+    "CREATE UNIQUE INDEX x ON blogs (title)": ("ShareLock", False, True),
+    "DROP INDEX ix_blogs_status": (EXCLUSIVE, False, False),
+    "REINDEX TABLE blogs": ("ShareLock", False, True),
+    "REINDEX INDEX ix_blogs_status": ("ShareLock", False, True),
+    "CLUSTER blogs USING blogs_pkey": (EXCLUSIVE, True, True),
+    "TRUNCATE blogs CASCADE": (EXCLUSIVE, True, False),
+    "DROP TABLE blogs CASCADE": (EXCLUSIVE, False, False),
+    "CREATE TABLE x (id UUID REFERENCES blogs)": ("ShareRowExclusiveLock", False, False),
+    "CREATE VIEW x AS SELECT title FROM blogs": ("AccessShareLock", False, False),
+    "CREATE MATERIALIZED VIEW x AS SELECT title FROM blogs": ("AccessShareLock", False, True),
+    "CREATE STATISTICS x ON title, status FROM blogs": ("ShareUpdateExclusiveLock", False, False),
+    "CREATE POLICY x ON blogs USING (true)": (EXCLUSIVE, False, False),
+    "CREATE RULE x AS ON DELETE TO blogs DO INSTEAD NOTHING": (EXCLUSIVE, False, False),
+    "CREATE TRIGGER x BEFORE UPDATE ON blogs FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()": (
+        "ShareRowExclusiveLock",
+        False,
+        False,
+    ),
+    "COMMENT ON TABLE blogs IS 'x'": ("ShareUpdateExclusiveLock", False, False),
+    "GRANT SELECT ON blogs TO PUBLIC": (None, False, False),
+    "ANALYZE blogs": ("ShareUpdateExclusiveLock", False, False),
+    "LOCK TABLE blogs IN EXCLUSIVE MODE": ("ExclusiveLock", False, False),
+    "SELECT count(*) FROM blogs": ("AccessShareLock", False, True),
+    "SELECT id FROM blogs FOR UPDATE": ("RowShareLock", False, True),
+    "UPDATE blogs SET title = 'x'": ("RowExclusiveLock", False, True),
+    "DELETE FROM blogs": ("RowExclusiveLock", False, True),
+    "INSERT INTO users (uuid, username, email, created_at) VALUES (gen_random_uuid(), 'x', 'x', now())": NOTHING,
+}
+
+
+def test_the_receipt_of_each_kind_of_statement_is_what_the_server_did(postgres_target):
+    upgrade(postgres_target)
+    fill(postgres_target)
+    wrong = {}
+    with engine_for(postgres_target).open_tool(postgres_target).connect() as connection:
+        connection.exec_driver_sql("SET enable_seqscan = on")
+        connection.exec_driver_sql("ALTER TABLE blogs ALTER title TYPE VARCHAR(300)")
+        connection.exec_driver_sql("UPDATE blogs SET content_html = 'x', view_count = 1")
+        connection.commit()
+        for statement, expected in MEASURED.items():
+            with watching(connection) as watch:
+                connection.exec_driver_sql(statement)
+                found = {table.table: table for table in watch.finish("x", "x").tables}
+                connection.rollback()
+            blogs = found.get("blogs")
+            measured = (blogs.lock, blogs.rewritten, blogs.scanned) if blogs else NOTHING
+            if measured != expected:
+                wrong[statement] = (measured, expected)
+    assert len(MEASURED) >= 50
+    assert not wrong, "\n".join(f"{key}: {value}" for key, value in wrong.items())
