@@ -31,6 +31,7 @@ from cms.database.progress import Say
 from cms.database.receipts import RevisionReceipt
 from cms.database.revision_files import checksum_of
 from cms.database.target import Target
+from cms.database.values import DataGuard, PostgresDataGuard, SqliteDataGuard, list_declared
 from cms.database.watch import Watch, count_written, watching
 from cms.words import counted
 
@@ -61,6 +62,7 @@ class Run:
     step_began: float = field(default=0.0, init=False)
     watch: Watch | None = field(default=None, init=False)
     guard: SchemaGuard | None = field(default=None, init=False)
+    data: DataGuard | None = field(default=None, init=False)
     unguarded: str | None = field(default=None, init=False)
 
     def options(self) -> dict[str, Any]:  # Any: Alembic's own keywords
@@ -87,10 +89,6 @@ class Run:
             return
         if connection.dialect.name == "sqlite":
             refuse_orphans(connection, step)
-        if self.guard and not step.is_stamp:
-            parents = step.down_revision_ids
-            for revision in step.up_revision_ids:
-                self.guard.finish(revision, parents[0] if parents else None, is_upgrade=step.is_upgrade)
         if step.is_stamp:
             direction, revisions, checksum = "stamp", step.destination_revision_ids, None
         else:
@@ -106,16 +104,33 @@ class Run:
             rows_written=count_written(connection),
             about=self.about,
         )
-        if self.watch and self.receipts is not None:
-            self.receipts.append(self.watch.finish(name, title_of(step)))
+        if not step.is_stamp:
+            self.check(step, name)
         write_entry(connection, entry)
         write_accepted(connection, entry.revision, self.accepted)
         self.say(f"{direction} {entry.revision}  {title_of(step)}  {entry.duration_ms} ms")
         if self.unguarded:
             self.say(f"what else it changed of the schema is not known: {self.unguarded}")
         count_written(connection)  # what is written from here on is the next step's
+        if self.watch:
+            self.watch.begin()
         self.step_began = time.monotonic()
         self.first_try_began = None
+
+    def check(self, step: MigrationInfo, name: str) -> None:
+        """Note what the step did. Raises MigrationFailed, which rolls it back, if that is more than is known of it."""
+        receipt = None
+        if self.watch and self.receipts is not None:
+            receipt = self.watch.finish(name, title_of(step))
+        with self.watch.looking() if self.watch else nullcontext():
+            if self.guard:
+                parents = step.down_revision_ids
+                for revision in step.up_revision_ids:
+                    self.guard.finish(revision, parents[0] if parents else None, is_upgrade=step.is_upgrade)
+            if self.data:
+                self.data.finish(name, list_declared(step.up_revision), receipt)
+        if receipt and self.receipts is not None:
+            self.receipts.append(receipt)
 
 
 def title_of(step: MigrationInfo) -> str:
@@ -186,10 +201,19 @@ def run_on(context: EnvironmentContext, work: Run, connection: sa.Connection) ->
     work.guard = SchemaGuard(connection, expect(context, work))
     connection.rollback()  # Alembic must find no transaction, or takes it for somebody else's
     watched = watching(connection) if work.receipts is not None else nullcontext()
-    with watched as work.watch, rebuilding(connection):
+    work.data = guard_data(connection, work)
+    connection.rollback()
+    with watched as work.watch, rebuilding(connection), work.data.listening() if work.data else nullcontext():
         context.configure(connection=connection, **work.options())
         with context.begin_transaction():
             context.run_migrations()
+
+
+def guard_data(connection: sa.Connection, work: Run) -> DataGuard | None:
+    """Return what compares the data; None on a live PostgreSQL, where others write meanwhile: the rehearsal does it."""
+    if connection.dialect.name == "sqlite":
+        return SqliteDataGuard(work.target, connection)
+    return PostgresDataGuard(work.target, connection) if work.receipts is not None else None
 
 
 def expect(context: EnvironmentContext, work: Run) -> dict[str, Fingerprint]:

@@ -102,10 +102,10 @@ class Watch(ABC):
             self._first_held.setdefault(key, self._statement_began)
 
     def finish(self, revision: str, title: str) -> RevisionReceipt:
-        """Return what the revision did, inside its transaction, and begin anew."""
+        """Return what the revision did, inside its transaction."""
         now = time.monotonic()
         with self.looking():
-            receipt = RevisionReceipt(
+            return RevisionReceipt(
                 revision,
                 title,
                 now - self._began,
@@ -114,8 +114,6 @@ class Watch(ABC):
                 tuple(self._outside),
                 self._connection.dialect.name == "sqlite",
             )
-        self.begin()
-        return receipt
 
 
 class PostgresWatch(Watch):

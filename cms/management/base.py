@@ -89,27 +89,44 @@ def run(operation: Callable[..., Any], given: dict[str, Any]) -> None:  # Any: s
             if result is not None:
                 click.echo(as_text(result, as_json=as_json))
     except (KeyboardInterrupt, Terminated) as stopped:
-        click.echo("error: stopped before the end; the database is as it was, or changed as a whole", err=True)
-        raise SystemExit(TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED) from None
+        end_stopped(stopped)
     except click.Abort:
         if sys.stdin.isatty():
             raise SystemExit(INTERRUPTED) from None
         unanswered = Refused("a question was asked and nobody is there to answer", hint="give the answers as options")
         show_error(unanswered, as_json=as_json)
         raise SystemExit(unanswered.exit_code) from None
-    except CmsError as error:
-        show_error(error, as_json=as_json)
-        raise SystemExit(error.exit_code) from None
     except Exception as error:
-        from cms.database.everyday import as_cms_error  # noqa: PLC0415 - a help page needs no database
-
-        if not (known := as_cms_error(error)):
+        if stop := find_stop(error):
+            end_stopped(stop)
+        if not (known := as_known(error)):
             raise
         if isinstance(error, OSError):
             forget_output()
         show_error(known, as_json=as_json)
         raise SystemExit(known.exit_code) from None
     raise SystemExit(getattr(result, "exit_code", 0))
+
+
+def as_known(error: Exception) -> CmsError | None:
+    """Return an error that people can meet as a message; None for a bug."""
+    if isinstance(error, CmsError):
+        return error
+    from cms.database.everyday import as_cms_error  # noqa: PLC0415 - a help page needs no database
+
+    return as_cms_error(error)
+
+
+def find_stop(error: BaseException | None) -> BaseException | None:
+    """Return the Ctrl-C or SIGTERM during whose tidying up the error arose: a driver in the middle of a query fails."""
+    while error is not None and not isinstance(error, (KeyboardInterrupt, Terminated)):
+        error = error.__context__
+    return error
+
+
+def end_stopped(stopped: BaseException) -> NoReturn:
+    click.echo("error: stopped before the end; the database is as it was, or changed as a whole", err=True)
+    raise SystemExit(TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED)
 
 
 def call(operation: Callable[..., Any], given: dict[str, Any]) -> Any:  # Any: see ManagementCommand

@@ -235,6 +235,7 @@ def test_revisions_with_one_schema_are_a_tie_and_the_first_of_them_is_stamped(ta
     (own.migrations_dir / "versions" / "own.py").write_text(
         '"""fill reading times"""\nfrom alembic import op\n'
         f'revision = "0123456789ab"\ndown_revision = "{head}"\n'
+        'changes = ("blogs.reading_time_minutes",)\n'
         'def upgrade():\n    op.execute("UPDATE blogs SET reading_time_minutes = 7")\n'
     )
     upgrade(own)

@@ -44,6 +44,11 @@ def sample(*, number, dry_run, confirm, progress):
         raise sqlite3.DatabaseError("malformed")
     if number == 9:
         raise psycopg.OperationalError("the server went away\nmore")
+    if number == 10:
+        try:
+            raise base.Terminated
+        finally:
+            raise psycopg.OperationalError("another command is already in progress")
     if not dry_run:
         confirm("lose everything?")
     return Outcome(number, 3 if number == 3 else 0)
@@ -148,3 +153,9 @@ def test_help_imports_neither_flask_nor_sqlalchemy():
     code += "print(sorted({'flask', 'sqlalchemy', 'alembic', 'PIL', 'yaml'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
+
+
+def test_an_error_while_tidying_up_after_a_sigterm_does_not_hide_it():
+    done = run("--number", "10")
+    assert done.exit_code == 143
+    assert "stopped before the end" in done.stderr

@@ -1,0 +1,168 @@
+"""A revision that changes data without saying so is rolled back and named; one that says so is let through."""
+
+from __future__ import annotations
+
+import pytest
+
+from cms.database.errors import MigrationFailed
+from cms.database.history import get_head, load_scripts, read_current
+from cms.database.rehearsal import rehearse
+from tests.database.rows import FIRST, connected, digests, fill, quiet, upgrade
+from tests.database.test_rehearsal import with_revision
+
+FIRST_POST = "WHERE slug = 'post-0'"
+SWAP = """UPDATE blogs SET summary = CASE slug WHEN 'post-0' THEN 'one' WHEN 'post-1' THEN 'zero' ELSE summary END"""
+NEW_USER = (
+    "INSERT INTO users (uuid, username, email, created_at) SELECT {id}, 'eve', 'eve@example.org', created_at FROM users"
+)
+SILENT = {
+    "one title of many": (f"UPDATE blogs SET title = 'x' {FIRST_POST}", "blogs.title"),
+    "shortened texts": ("UPDATE blogs SET content = substr(content, 1, 10)", "blogs.content"),
+    "white space": (f"UPDATE blogs SET content = content || ' ' {FIRST_POST}", "blogs.content"),
+    "case of one letter": ("UPDATE blogs SET content = replace(content, 'words', 'Words')", "blogs.content"),
+    "empty for null": ("UPDATE blogs SET images_url = '[]'", "blogs.images_url"),
+    "null for a value": (f"UPDATE blogs SET summary = NULL {FIRST_POST}", "blogs.summary"),
+    "two rows swapped": (SWAP, "blogs.summary"),
+    "one more": (f"UPDATE blogs SET view_count = view_count + 1 {FIRST_POST}", "blogs.view_count"),
+    "minus two for minus one": (f"UPDATE blogs SET word_count = -2 {FIRST_POST}", "blogs.word_count"),
+    "a status": (f"UPDATE blogs SET status = 'draft' {FIRST_POST}", "blogs.status"),
+    "addresses": ("UPDATE blogs SET slug = slug || '-2'", "blogs.slug"),
+    "an order of tags": (f'UPDATE blogs SET tags = \'["東京", "a tag"]\' {FIRST_POST}', "blogs.tags"),
+    "an author": ("UPDATE users SET email = upper(email)", "users.email"),
+    "a role": ("UPDATE users SET role = 'admin'", "users.role"),
+    "a switch": ("UPDATE users SET is_active = NOT is_active", "users.is_active"),
+    "a row less": ("DELETE FROM blogs WHERE slug = 'post-2'", "blogs had 3 rows, and has 2"),
+    "a row more": (NEW_USER, "users had 1 rows, and has 2"),
+    "all rows": ("DELETE FROM redirects", "redirects had 1 rows, and has 0"),
+    "another table": ("UPDATE imported_files SET sha256 = 'f' || substr(sha256, 2)", "imported_files.sha256"),
+    "a time": (f"UPDATE blogs SET created_at = {{later}} {FIRST_POST}", "blogs.created_at"),
+    "a key": ("UPDATE blogs SET author_id = author_id, id = {id} WHERE slug = 'post-2'", "blogs.id"),
+}
+SILENT_ON_POSTGRESQL = {
+    "dropped and added again": (
+        "ALTER TABLE blogs DROP COLUMN summary; ALTER TABLE blogs ADD COLUMN summary VARCHAR(1000)",
+        "blogs.summary",
+    ),
+    "cut by a change of type": (
+        "ALTER TABLE blogs ALTER content TYPE TEXT USING left(content, 5)",
+        "blogs.content",
+    ),
+    "rounded by a change of type": (
+        "ALTER TABLE blogs ALTER created_at TYPE TIMESTAMPTZ(0); ALTER TABLE blogs ALTER created_at TYPE TIMESTAMPTZ",
+        "blogs.created_at",
+    ),
+    "rewritten table": (
+        """CREATE TABLE copy AS SELECT * FROM blogs;
+           UPDATE blogs b SET title = c.slug FROM copy c WHERE c.id = b.id; DROP TABLE copy""",
+        "blogs.title",
+    ),
+    "by a function": (
+        "DO $$ BEGIN UPDATE blogs SET title = 'x'; END $$",
+        "blogs.title",
+    ),
+    "emptied": ("TRUNCATE redirects", "redirects had 1 rows, and has 0"),
+    "children of a deleted row": (
+        "DELETE FROM blogs WHERE slug = 'post-0'",
+        "redirects had 1 rows, and has 0",
+    ),
+    "by a rule of the table": (
+        """CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql
+           AS $$ BEGIN UPDATE blogs SET status = 'x'; RETURN NEW; END $$;
+           CREATE TRIGGER touch AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch();
+           UPDATE users SET bio = bio; DROP TRIGGER touch ON users; DROP FUNCTION touch""",
+        "blogs.status",
+    ),
+}
+SILENT_ON_SQLITE = {
+    "by a trigger": (
+        """CREATE TRIGGER t AFTER UPDATE ON users BEGIN UPDATE blogs SET status = 'x'; END;;
+           UPDATE users SET bio = bio;;DROP TRIGGER t""",
+        "blogs.status",
+    ),
+    "another type": (f"UPDATE blogs SET view_count = '5x' {FIRST_POST}", "blogs.view_count"),
+    "a blob for a text": (f"UPDATE blogs SET content = CAST(content AS BLOB) {FIRST_POST}", "blogs.content"),
+}
+
+
+def body_of(statements, target):
+    given = {
+        "sqlite": {"later": "'2026-03-29 01:30:00.000001'", "id": "lower(hex(randomblob(16)))"},
+        "postgresql": {"later": "created_at + interval '1 microsecond'", "id": "gen_random_uuid()"},
+    }[target.engine_name]
+    for name, value in given.items():
+        statements = statements.replace(f"{{{name}}}", value)
+    parts = statements.split(";;") if ";;" in statements else [statements]
+    return "\n".join(f"    op.get_bind().exec_driver_sql({part!r})" for part in parts)
+
+
+def prepare(target):
+    upgrade(target)
+    fill(target)
+    with connected(target) as connection:
+        connection.exec_driver_sql("UPDATE blogs SET summary = 'zero', word_count = -1 WHERE slug = 'post-0'")
+        connection.exec_driver_sql("UPDATE blogs SET summary = 'one' WHERE slug = 'post-1'")
+        if target.engine_name == "postgresql":
+            connection.exec_driver_sql("UPDATE blogs SET created_at = created_at + interval '123456 microseconds'")
+            connection.exec_driver_sql("DELETE FROM imported_files WHERE source = 'none'")
+
+
+def assert_caught(target, tmp_path, statements, why):
+    prepare(target)
+    before = digests(target)
+    failure = rehearse(with_revision(target, tmp_path, body_of(statements, target)), say=quiet).failure
+    assert isinstance(failure, MigrationFailed)
+    assert "changes data that it does not say it changes" in str(failure.what)
+    assert why in str(failure.why)
+    assert digests(target) == before
+
+
+@pytest.mark.parametrize(("statements", "why"), SILENT.values(), ids=SILENT)
+def test_a_silent_change_is_caught_and_named_and_undone(target, tmp_path, statements, why):
+    assert_caught(target, tmp_path, statements, why)
+
+
+@pytest.mark.parametrize(("statements", "why"), SILENT_ON_POSTGRESQL.values(), ids=SILENT_ON_POSTGRESQL)
+def test_a_silent_change_on_postgresql_is_caught_and_named_and_undone(postgres_target, tmp_path, statements, why):
+    assert_caught(postgres_target, tmp_path, statements, why)
+
+
+@pytest.mark.parametrize(("statements", "why"), SILENT_ON_SQLITE.values(), ids=SILENT_ON_SQLITE)
+def test_a_silent_change_on_sqlite_is_caught_and_named_and_undone(sqlite_target, tmp_path, statements, why):
+    assert_caught(sqlite_target, tmp_path, statements, why)
+
+
+@pytest.mark.parametrize("changes", [("blogs.title", "blogs.status"), ("blogs",)])
+def test_a_change_that_the_revision_declares_is_let_through(target, tmp_path, changes):
+    prepare(target)
+    body = "    op.execute(\"UPDATE blogs SET title = 'x', status = 'y'\")"
+    assert rehearse(with_revision(target, tmp_path, body, changes=changes), say=quiet).failure is None
+
+
+def test_a_declaration_covers_only_what_it_names(target, tmp_path):
+    prepare(target)
+    body = "    op.execute(\"UPDATE blogs SET title = 'x', status = 'y'\")"
+    failure = rehearse(with_revision(target, tmp_path, body, changes=("blogs.title", "users")), say=quiet).failure
+    assert failure.why == "values of blogs.status are not what they were"
+
+
+@pytest.mark.parametrize("changes", ["blogs.title", (1,)])
+def test_a_declaration_of_another_form_is_refused(target, tmp_path, changes):
+    prepare(target)
+    failure = rehearse(with_revision(target, tmp_path, "    pass", changes=changes), say=quiet).failure
+    assert "no list of names" in failure.what
+
+
+def test_the_projects_own_history_raises_no_false_alarm(target):
+    upgrade(target, FIRST)
+    fill(target)
+    assert rehearse(target, say=quiet).failure is None
+    with connected(target) as connection:
+        assert read_current(connection, load_scripts(target)) == get_head(load_scripts(target))
+
+
+def test_on_sqlite_the_live_run_looks_too(sqlite_target, tmp_path):
+    prepare(sqlite_target)
+    before = digests(sqlite_target)
+    with pytest.raises(MigrationFailed, match="changes data that it does not say"):
+        upgrade(with_revision(sqlite_target, tmp_path, body_of(SILENT["one title of many"][0], sqlite_target)))
+    assert digests(sqlite_target) == before
