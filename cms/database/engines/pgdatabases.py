@@ -67,7 +67,15 @@ def rename(target: Target, name: str) -> sql.Composed:
 
 
 def drop(connection: psycopg.Connection, name: str) -> None:
-    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    """Drop a database, whoever of this role is connected to it.
+
+    An autovacuum worker in it is not ours to end, and FORCE then refuses; without FORCE the server ends it by itself.
+    """
+    statement = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
+    try:
+        connection.execute(statement + sql.SQL(" WITH (FORCE)"))
+    except psycopg.errors.InsufficientPrivilege:
+        connection.execute(statement)
 
 
 def drop_dead_scratches(connection: psycopg.Connection) -> None:
