@@ -73,7 +73,7 @@ def main() -> None:
         print(f"backup-and-migrate:   {migrated.seconds:8.1f} s  {migrated.seconds / baseline:5.2f}x by hand  "
               f"{migrated.peak_mib:6.1f} MiB  backup {backup['size_bytes']:,} bytes, {backup['rows']:,} rows, "
               f"{backup['duration_ms'] / 1000:.1f} s of it the backup")  # fmt: skip
-        restored = manage(empty, "restore", backup["folder"], "--json")
+        restored = manage(empty, "restore", backup["folder"], "--into", empty.database_name, "--json")
         print(f"restore, compared:    {restored.seconds:8.1f} s  {restored.seconds / baseline:5.2f}x by hand  "
               f"{restored.peak_mib:6.1f} MiB")  # fmt: skip
         compare(empty, Path(backup["folder"]))

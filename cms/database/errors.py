@@ -57,6 +57,10 @@ class StampRefused(Refused):
     """The schema is not exactly that of a revision; nothing was stamped."""
 
 
+class DowngradeRefused(Refused):
+    """A downgrade goes the wrong way, or would lose more than was agreed to; nothing was changed."""
+
+
 class ToolMissing(CmsError):
     """A client program that fits the server's version was not found; nothing was touched."""
 

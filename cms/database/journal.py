@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import getpass
+import secrets
 import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.ddl.base import AddColumn
 from sqlalchemy.schema import CreateTable
 
+from cms.database.revision_files import read_commit
 from cms.database.schema import UtcDateTime
 from cms.words import counted
 
@@ -93,6 +96,11 @@ class JournalEntry:
             f"rehearsal {self.rehearsal}" if self.rehearsal else "",
         ]
         return ", ".join(filter(None, told))
+
+
+def new_run(migrations_dir: Path, backup: str | None, rehearsal: str) -> About:
+    """Return what is to be written of a run that begins now."""
+    return About(secrets.token_hex(8), read_commit(migrations_dir), backup, rehearsal)
 
 
 def write_entry(connection: sa.Connection, entry: JournalEntry) -> None:

@@ -31,18 +31,18 @@ class Rehearsal:
         return "\n  ".join(lines)
 
 
-def rehearse(scratch: Target, *, say: Say) -> Rehearsal:
-    """Bring the copy to the newest revision, as the database itself will be. Never raises: a failure is the result.
+def rehearse(scratch: Target, *, goal: str | None = None, say: Say) -> Rehearsal:
+    """Bring the copy where the database itself is to go. Never raises: a failure is the result.
 
-    scratch: a copy that nobody else uses, and that goes away.
+    scratch: a copy that nobody else uses, and that goes away. goal: an older revision; None for the newest one.
     """
     began = time.monotonic()
     receipts: list[RevisionReceipt] = []
     config = alembic_config(scratch)
     config.attributes.update(lock_held=True, say=lambda _line: None, receipts=receipts)
-    say("rehearsing the upgrade on the copy")
+    say("rehearsing on the copy")
     try:
-        command.upgrade(config, "head")
+        command.downgrade(config, goal) if goal else command.upgrade(config, "head")
     except CmsError as failure:
         return Rehearsal(time.monotonic() - began, tuple(receipts), failure)
     except Exception as error:  # noqa: BLE001 - a revision may raise anything

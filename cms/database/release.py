@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass
 
@@ -15,10 +14,9 @@ from cms.database.engines.base import connecting
 from cms.database.errors import MigrationFailed
 from cms.database.fingerprint import is_counted, read_fingerprint
 from cms.database.history import Revision, alembic_config, get_head, list_pending, load_scripts, read_current
-from cms.database.journal import About
+from cms.database.journal import About, new_run
 from cms.database.progress import Say
 from cms.database.rehearsal import Rehearsal, refuse_failure, rehearse
-from cms.database.revision_files import read_commit
 from cms.database.target import Target
 from cms.errors import Refused
 from cms.words import counted
@@ -156,8 +154,7 @@ def why_no_rehearsal(target: Target, size_bytes: int, *, proof: bool, rehearsal:
 def describe_run(target: Target, plan: ReleasePlan, backup: BackupResult | None, rehearsed: Rehearsal | None) -> About:
     """Return what the journal says of this run."""
     came_of_it = f"{rehearsed.duration_s:.1f} s" if rehearsed else f"none: {plan.unrehearsed}"
-    code = read_commit(target.migrations_dir)
-    return About(secrets.token_hex(8), code, backup.id if backup else None, came_of_it)
+    return new_run(target.migrations_dir, backup.id if backup else None, came_of_it)
 
 
 def elapsed_ms(began: float) -> int:
