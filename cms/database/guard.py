@@ -61,9 +61,17 @@ class SchemaGuard:
         self.begin()
 
     def read_change(self, known: Change) -> Change:
-        """Return what changed beside what is known to change."""
+        """Return what changed beside what is known to change; what is of a table goes, or moves, with it."""
         found = Change.between(self._before, read_fingerprint(self._connection))
-        return Change(found.removed - known.removed, found.added - known.added)
+        gone, new = tables_of(known.removed), tables_of(known.added)
+        return Change(
+            frozenset(fact for fact in found.removed - known.removed if fact.table not in gone),
+            frozenset(fact for fact in found.added - known.added if fact.table not in new),
+        )
+
+
+def tables_of(facts: frozenset[Fact]) -> set[str]:
+    return {fact.table for fact in facts if fact.kind == "table"}
 
 
 def read_sql(connection: sa.Connection) -> dict[tuple[str, str], str]:

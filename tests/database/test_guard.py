@@ -101,6 +101,22 @@ def test_rows_of_a_child_table_are_neither_deleted_nor_emptied(sqlite_target):
         assert connection.exec_driver_sql("SELECT count(blog) FROM child").scalar_one() == 3
 
 
+@pytest.mark.parametrize(
+    "body",
+    ['    op.drop_table("redirects")', '    op.rename_table("redirects", "forwards")'],
+    ids=["dropped", "renamed"],
+)
+def test_what_somebody_added_to_a_table_goes_or_moves_with_it(target, tmp_path, body):
+    upgrade(target)
+    run(target, "CREATE INDEX own ON redirects (created_at)")
+    if target.engine_name == "sqlite":
+        run(target, "CREATE TRIGGER own_too AFTER UPDATE ON redirects BEGIN SELECT 1; END")
+    upgrade(with_revision(target, tmp_path, body))
+    with connected(target) as connection:
+        places = {fact.place for fact in read_fingerprint(connection).facts if fact.name == "own"}
+    assert places == ({"own on forwards"} if "rename" in body else set())
+
+
 def test_a_revision_whose_data_step_changes_the_schema_by_the_way_is_refused(target, tmp_path):
     """On an empty site it makes no table; on one with rows it does."""
     upgrade(target)
