@@ -13,12 +13,21 @@ from cms.database.engines import engine_for
 from cms.database.engines.base import connecting
 from cms.database.errors import MigrationFailed
 from cms.database.fingerprint import is_counted, read_fingerprint
-from cms.database.history import Revision, alembic_config, get_head, list_pending, load_scripts, read_current
+from cms.database.history import (
+    Revision,
+    alembic_config,
+    get_head,
+    list_pending,
+    load_scripts,
+    read_current,
+    read_current_of,
+)
 from cms.database.journal import About, new_run
 from cms.database.progress import Say
 from cms.database.rehearsal import Rehearsal, refuse_failure, rehearse
+from cms.database.restore import apply_restore, plan_restore
 from cms.database.target import Target
-from cms.errors import Refused
+from cms.errors import CmsError, Refused
 from cms.words import counted
 
 GIGABYTE = 1_000_000_000
@@ -105,30 +114,36 @@ def refuse_tables_without_revision(target: Target, connection: sa.Connection) ->
         )
 
 
-def apply_release(target: Target, *, proof: bool = True, rehearsal: bool = True, say: Say) -> ReleaseResult:
+class UpgradeStopped(Exception):
+    """A revision failed on the database itself, after the backup."""
+
+    def __init__(self, failure: Exception, plan: ReleasePlan, backup: BackupResult | None) -> None:
+        super().__init__()
+        self.failure, self.plan, self.backup = failure, plan, backup
+
+
+def apply_release(
+    target: Target, *, proof: bool = True, rehearsal: bool = True, restoring: bool = False, say: Say
+) -> ReleaseResult:
     """Bring the database to the head, after a backup and a rehearsal on the copy that proves it, under the deploy lock.
 
+    restoring: if a revision fails after others were applied, restore the backup; what was written since is put aside.
     Another run that holds the lock is waited for; what it did is then read from the database, so of many runs at once
     one works and the others find nothing to do. Raises what plan_release, apply_backup and the revisions raise;
     a revision that fails is rolled back, those before it stay, and the same command goes on from there. One that
     fails in the rehearsal touches nothing.
     """
     began = time.monotonic()
-    engine = engine_for(target)
-    with engine.deploy_lock(target, say):
-        plan = plan_release(
-            target, proof=proof, rehearsal=rehearsal
-        )  # refuses before anything is touched, SQLite's journal mode included
-        engine.prepare(target)
-        if not plan.pending:
-            return ReleaseResult(target.name, plan.current, plan.head, (), None, None, elapsed_ms(began))
-        backup, rehearsed = back_up(target, plan, say, proof=proof)
-        say(str(rehearsed) if rehearsed else f"not rehearsed: {plan.unrehearsed}")
-        if rehearsed:
-            refuse_failure(target, rehearsed, plan.pending)
-        about = describe_run(target, plan, backup, rehearsed)
-        say(f"applying {counted(len(plan.pending), 'revision')} to {target.name}")
-        upgrade(target, about, say)
+    try:
+        with engine_for(target).deploy_lock(target, say):
+            # It refuses before anything is touched, SQLite's journal mode included.
+            plan = plan_release(target, proof=proof, rehearsal=rehearsal)
+            engine_for(target).prepare(target)
+            if not plan.pending:
+                return ReleaseResult(target.name, plan.current, plan.head, (), None, None, elapsed_ms(began))
+            backup, rehearsed = migrate(target, plan, proof=proof, say=say)
+    except UpgradeStopped as stopped:
+        raise (give_back(target, stopped, say) if restoring else stopped.failure) from stopped.failure
     after = plan_release(target)
     if after.current != plan.head:
         raise MigrationFailed(
@@ -137,6 +152,46 @@ def apply_release(target: Target, *, proof: bool = True, rehearsal: bool = True,
             hint="python manage.py check says more",
         )
     return ReleaseResult(target.name, plan.current, plan.head, plan.pending, backup, rehearsed, elapsed_ms(began))
+
+
+def migrate(
+    target: Target, plan: ReleasePlan, *, proof: bool, say: Say
+) -> tuple[BackupResult | None, Rehearsal | None]:
+    """Back up, rehearse, upgrade. Raises UpgradeStopped for what fails after the rehearsal."""
+    backup, rehearsed = back_up(target, plan, say, proof=proof)
+    say(str(rehearsed) if rehearsed else f"not rehearsed: {plan.unrehearsed}")
+    if rehearsed:
+        refuse_failure(target, rehearsed, plan.pending)
+    about = describe_run(target, plan, backup, rehearsed)
+    say(f"applying {counted(len(plan.pending), 'revision')} to {target.name}")
+    try:
+        upgrade(target, about, say)
+    except Exception as failure:
+        raise UpgradeStopped(failure, plan, backup) from failure
+    return backup, rehearsed
+
+
+def give_back(target: Target, stopped: UpgradeStopped, say: Say) -> Exception:
+    """Restore the backup from before, if anything was applied, and return what is to be told."""
+    failure, backup = stopped.failure, stopped.backup
+    if backup is None or read_current_of(target, load_scripts(target)) == stopped.plan.current:
+        return failure
+    say("restoring the backup from before the upgrade")
+    what = failure.what if isinstance(failure, CmsError) else f"{type(failure).__name__}: {failure}"
+    why = getattr(failure, "why", None)
+    try:
+        restored = apply_restore(target, plan_restore(target, backup.folder, replacing=True), say=say)
+    except CmsError as second:
+        return MigrationFailed(
+            f"{what}; and the backup from before could not be restored",
+            why=f"{why}; {second.what}: {second.why}",
+            hint=f"the revisions before it are applied; python manage.py restore {backup.folder} --replace",
+        )
+    return MigrationFailed(
+        f"{what}; the backup from before the upgrade was restored",
+        why=why,
+        hint=f"mend it and run the same command again; what was there is kept as {restored.kept}",
+    )
 
 
 def why_no_rehearsal(target: Target, size_bytes: int, *, proof: bool, rehearsal: bool) -> str | None:

@@ -130,6 +130,39 @@ def test_how_many_rows_a_revision_wrote_is_in_the_journal(target, tmp_path):
         assert read_journal(connection)[-1].rows_written == 2
 
 
+def test_on_failure_the_backup_can_be_restored_and_what_was_there_is_kept(target, tmp_path):
+    upgrade(target, SECOND)
+    fill(target)
+    before = digests(target)
+    longer = with_revision(target, tmp_path, FAILING["duplicates"])
+    with pytest.raises(MigrationFailed, match="the backup from before the upgrade was restored") as failed:
+        apply_release(longer, rehearsal=False, restoring=True, say=quiet)
+    assert "UNIQUE" in str(failed.value.why).upper()
+    assert "is kept as" in str(failed.value.hint)
+    assert digests(target) == before
+    for name in engine_for(target).list_kept(target):
+        engine_for(target).discard(target, name)
+
+
+def test_unasked_a_failure_leaves_what_was_applied_before_it(target, tmp_path):
+    upgrade(target, SECOND)
+    fill(target)
+    longer = with_revision(target, tmp_path, FAILING["duplicates"])
+    with pytest.raises(MigrationFailed, match=f"revision {NEXT} failed on"):
+        apply_release(longer, rehearsal=False, say=quiet)
+    with connected(target) as connection:
+        assert read_current(connection, load_scripts(target)) == get_head(load_scripts(target))
+
+
+def test_where_nothing_was_applied_nothing_is_restored(target, tmp_path):
+    upgrade(target)
+    fill(target)
+    longer = with_revision(target, tmp_path, FAILING["duplicates"])
+    with pytest.raises(MigrationFailed, match=f"revision {NEXT} failed on"):
+        apply_release(longer, rehearsal=False, restoring=True, say=quiet)
+    assert engine_for(target).list_kept(target) == []
+
+
 def test_a_statement_outside_of_a_transaction_is_named(postgres_target, tmp_path):
     upgrade(postgres_target)
     fill(postgres_target)

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 @command
 @click.option("--no-proof", is_flag=True, help="Do not try the backup by restoring it [default: BACKUP_PROOF].")
 @click.option("--no-rehearsal", is_flag=True, help="Do not run the revisions on a copy of the database first.")
+@click.option(
+    "--on-failure",
+    type=click.Choice(["stay", "restore"]),
+    default="stay",
+    show_default=True,
+    help="What to do if a revision fails after others were applied.",
+)
 def backup_and_migrate(
-    app: Flask, *, no_proof: bool, no_rehearsal: bool, dry_run: bool, progress: Progress
+    app: Flask, *, no_proof: bool, no_rehearsal: bool, on_failure: str, dry_run: bool, progress: Progress
 ) -> ReleasePlan | ReleaseResult:
     """Bring the database to the newest revision, after a backup and a rehearsal; with nothing pending, do nothing."""
     from cms.database.release import apply_release, plan_release
@@ -28,4 +35,5 @@ def backup_and_migrate(
     proof = app.config["BACKUP_PROOF"] == "on" and not no_proof
     if dry_run:
         return plan_release(target, proof=proof, rehearsal=not no_rehearsal)
-    return apply_release(target, proof=proof, rehearsal=not no_rehearsal, say=progress)
+    restoring = on_failure == "restore"
+    return apply_release(target, proof=proof, rehearsal=not no_rehearsal, restoring=restoring, say=progress)
