@@ -120,7 +120,7 @@ def plan_stamp(target: Target, *, accept_differences: bool = False, align: bool 
             )
         expected = read_expected(target, scripts)
         if current is not None:
-            difference, known = compare(current, found, expected[current], frozenset()), read_accepted(connection)
+            difference, known = compare(current, found, expected[current]), read_accepted(connection)
             drift = tuple(line for line in difference.lines if line not in known)
             return StampPlan(target.name, current, None, drift=drift)
         nearest = find_nearest(found, expected)

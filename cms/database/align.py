@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -12,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from cms.database.align_postgresql import alter
 from cms.database.align_sqlite import rebuild
 from cms.database.attempts import is_lock_timeout, run_until_locks_are_had
-from cms.database.differences import Difference, is_variant
+from cms.database.differences import Difference, is_variant, mentions
 from cms.database.engines.base import first_line
 from cms.database.errors import DatabaseBusy, StampRefused
 from cms.database.expected import run_history
@@ -53,8 +52,9 @@ def is_own(fact: Fact, difference: Difference, expected: Fingerprint) -> bool:
         return False
     if fact.kind not in DERIVED or fact.table not in {each.table for each in expected.facts}:
         return True
-    words = set(re.findall(r"\w+", fact.definition))
-    return any(each.kind == "column" and each.table == fact.table and each.name in words for each in difference.extra)
+    return any(
+        each.kind == "column" and each.table == fact.table and mentions(fact, each.name) for each in difference.extra
+    )
 
 
 def apply_alignment(target: Target, alignment: Alignment, expected: Fingerprint, *, say: Say) -> None:
@@ -104,5 +104,5 @@ def refused(why: str) -> StampRefused:
     return StampRefused(
         "the schema could not be aligned, and is as it was",
         why=why,
-        hint="the backup from before stays; mend the rows in the way, or stamp with --accept-differences instead",
+        hint="the backup from before stays; mend what is in the way, or stamp with --accept-differences instead",
     )

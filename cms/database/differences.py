@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from cms.database.facts import Fact
 from cms.database.fingerprint import Fingerprint
@@ -64,16 +64,17 @@ def find_nearest(found: Fingerprint, expected: Mapping[str, Fingerprint]) -> Dif
 
 def compare_all(found: Fingerprint, expected: Mapping[str, Fingerprint]) -> Iterator[Difference]:
     """Yield the difference to each revision, oldest first."""
-    revisions = list(expected)
-    for position, revision in enumerate(revisions):
-        later = frozenset(fact for each in revisions[position + 1 :] for fact in expected[each].facts)
-        yield compare(revision, found, expected[revision], later)
+    schemas = list(expected.values())
+    for position, (revision, there) in enumerate(expected.items()):
+        yield compare(revision, found, there, schemas[position + 1 :])
 
 
-def compare(revision: str, found: Fingerprint, expected: Fingerprint, later: frozenset[Fact]) -> Difference:
-    """Compare a live schema with that of a revision. later: every fact of the revisions after it."""
+def compare(revision: str, found: Fingerprint, expected: Fingerprint, later: Sequence[Fingerprint] = ()) -> Difference:
+    """Compare a live schema with that of a revision. later: the schemas of the revisions after it."""
     missing, extra = expected.missing_from(found), found.missing_from(expected)
-    judge = Judge(found, expected, missing, extra, frozenset((fact.kind, fact.table, fact.name) for fact in later))
+    made = frozenset((fact.kind, fact.table, fact.name) for schema in later for fact in schema.facts)
+    changed = frozenset(fact for schema in later for fact in expected.missing_from(schema) if fact.kind == "column")
+    judge = Judge(found, expected, missing, extra, made, changed)
     blocking = [fact for fact in missing if not judge.can_miss(fact)]
     blocking += [fact for fact in extra if not judge.can_have(fact)]
     return Difference(revision, missing, extra, tuple(blocking))
@@ -88,6 +89,7 @@ class Judge:
     missing: tuple[Fact, ...]
     extra: tuple[Fact, ...]
     made_later: frozenset[tuple[str, str, str]]
+    changed_later: frozenset[Fact]
 
     def can_miss(self, fact: Fact) -> bool:
         if fact.kind == "index":
@@ -101,9 +103,19 @@ class Judge:
         key = (fact.kind, fact.table, fact.name)
         if fact.name + fact.table and key in self.made_later - planned:
             return False  # a later revision makes a thing of this name, and would find it there
+        if self.reads_what_changes(fact):
+            return False
         if fact.table and fact.table not in {each.table for each in self.expected.facts}:
             return True  # somebody else's table
         return self.is_harmless(fact, known=key in planned)
+
+    def reads_what_changes(self, fact: Fact) -> bool:
+        """Return whether a view or a generated column reads a column that a later revision changes or drops."""
+        if fact.kind == "view":
+            return any(mentions(fact, column.table) and mentions(fact, column.name) for column in self.changed_later)
+        if fact.kind == "column" and " generated as " in fact.definition:
+            return any(column.table == fact.table and mentions(fact, column.name) for column in self.changed_later)
+        return False
 
     def is_harmless(self, fact: Fact, *, known: bool) -> bool:
         if fact.kind == "column":
@@ -123,11 +135,13 @@ class Judge:
 
         A unique default would let one row in. A check is not carried: Alembic drops it where SQLite's table is rebuilt.
         """
-        words = set(re.findall(r"\w+", fact.definition.lower().partition(" references ")[0]))
-        named = [each for each in columns_of(fact.table, self.found).values() if each.name in words]
+        keys = replace(fact, definition=re.split(" references ", fact.definition, flags=re.IGNORECASE)[0])
+        named = [each for each in columns_of(fact.table, self.found).values() if mentions(keys, each.name)]
         ours = columns_of(fact.table, self.expected)
         filled = UNIQUE.match(fact.definition) and any(" default " in each.definition for each in named)
-        return bool(named) and not filled and "check" not in words and not any(each.name in ours for each in named)
+        return (
+            bool(named) and not filled and not mentions(keys, "check") and not any(each.name in ours for each in named)
+        )
 
     def is_redundant(self, fact: Fact) -> bool:
         """Return whether the same columns must be unique already."""
@@ -137,6 +151,12 @@ class Judge:
             for each in self.expected.facts
             if each not in self.missing
         )
+
+
+def mentions(fact: Fact, name: str) -> bool:
+    """Return whether a definition names a column or a table, plain or in quotes."""
+    quoted = '"' + name.replace('"', '""') + '"'
+    return quoted in fact.definition or re.search(rf"\b{re.escape(name)}\b", fact.definition, re.IGNORECASE) is not None
 
 
 def columns_of(table: str, schema: Fingerprint) -> dict[str, Fact]:

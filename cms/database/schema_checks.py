@@ -50,7 +50,7 @@ def compare_with_history(target: Target, connection: sa.Connection, scripts: Scr
     if current is None:
         return []
     expected = read_expected(target, scripts)[current]
-    difference = compare(current, read_fingerprint(connection), expected, frozenset())
+    difference = compare(current, read_fingerprint(connection), expected)
     known = read_accepted(connection)
     accepted = [line for line in difference.lines if line in known]
     return say_drift(current, [line for line in difference.lines if line not in known]) + say_accepted(accepted)

