@@ -23,5 +23,9 @@ else:
     folder = Path(str(config.get_main_option("script_location")))
     target = replace(Target.of(current_app.config), migrations_dir=folder)
 
-handed = {name: config.attributes[name] for name in ("lock_held", "say", "accepted", "about", "receipts") if name in config.attributes}
+handed = {
+    name: config.attributes[name]
+    for name in ("lock_held", "say", "accepted", "about", "receipts")
+    if name in config.attributes
+}
 run(context, Run(target, Base.metadata, **handed))
