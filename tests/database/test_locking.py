@@ -53,6 +53,15 @@ def test_of_eight_runs_at_once_one_migrates_and_all_succeed(target, environment,
     assert len(backups) == (0 if start == "base" else 1)
 
 
+def test_on_postgresql_the_lock_is_free_as_soon_as_its_holder_is_done(postgres_target):
+    held = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {pglock.DEPLOY_LOCK}"
+    with connected(postgres_target) as onlooker:
+        for _ in range(50):
+            with engine_for(postgres_target).deploy_lock(postgres_target, print):
+                pass
+            assert onlooker.exec_driver_sql(held).scalar_one() == 0
+
+
 def test_when_the_holder_is_killed_the_next_run_takes_over_within_five_seconds(target, environment):
     engine_for(target).prepare(target)
     holder = subprocess.Popen(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import suppress
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from cms.database.errors import DatabaseBusy, DatabaseUnsupported
 from cms.database.progress import Say
@@ -34,6 +36,15 @@ def wait_for_lock(connection: sa.Connection, target: Target, say: Say) -> None:
             say(f"waiting for another run that works on {target.name} ({describe_holder(connection)})")
             told = True
         time.sleep(POLL_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+
+def release_lock(connection: sa.Connection) -> None:
+    """Give the lock back, so that whoever asks next has it: the server ends a closed session only a moment later.
+
+    A session that was lost has lost its lock too.
+    """
+    with suppress(SQLAlchemyError):
+        connection.exec_driver_sql(f"SELECT pg_advisory_unlock({DEPLOY_LOCK})")
 
 
 def describe_holder(connection: sa.Connection) -> str:

@@ -47,7 +47,14 @@ from cms.database.engines.pgdatabases import (
     swap,
 )
 from cms.database.engines.pginplace import loaded_in_place
-from cms.database.engines.pglock import MIGRATING, list_holders, refuse_pooler, wait_for_lock, wait_for_orphans
+from cms.database.engines.pglock import (
+    MIGRATING,
+    list_holders,
+    refuse_pooler,
+    release_lock,
+    wait_for_lock,
+    wait_for_orphans,
+)
 from cms.database.engines.pgtools import (
     become_psql,
     dump_database,
@@ -150,8 +157,11 @@ class PostgreSQL(DatabaseEngine):
         with connecting(target, engine) as connection:
             wait_for_lock(connection, target, say)
             refuse_pooler(connection, target)
-            wait_for_orphans(connection, target, say)
-            yield
+            try:
+                wait_for_orphans(connection, target, say)
+                yield
+            finally:
+                release_lock(connection)
 
     @contextmanager
     def snapshot(self, target: Target) -> Iterator[Snapshot]:
