@@ -121,6 +121,8 @@ class Config:
     POSTS_PER_PAGE: int = setting(whole_number(1, 100), "10")
     MAX_CONTENT_LENGTH: int = setting(whole_number(1024, 1 << 30), "1048576")
 
+    LOG_FORMAT: str = setting(choice("text", "json"), "text")
+
     WEB_BIND: str = setting(text, "127.0.0.1:8000")
     WEB_WORKERS: int = setting(whole_number(1, 64), "2")
     WEB_THREADS: int = setting(whole_number(1, 64), "4")
