@@ -21,4 +21,6 @@ def show(path: str) -> Response:
     kind = FORMATS[file.suffix.removeprefix(".")]
     response = send_file(file, mimetype=kind.content_type, etag=file.parent.name + file.stem, max_age=YEAR_S)
     response.cache_control.immutable = True
+    # Feed readers that are web pages show the posts' pictures too.
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response

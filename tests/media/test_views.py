@@ -36,6 +36,7 @@ def test_a_picture_is_shown_with_its_type_and_may_be_kept_for_ever(
         assert response.content_type == FORMATS[ending].content_type
         assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
         assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"  # feed readers show it too
 
 
 def test_who_has_it_is_not_sent_it_again(client: FlaskClient, media_dir: Path) -> None:
