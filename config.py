@@ -7,6 +7,7 @@ docs/SETTINGS.md has a heading for each field of ``Config``.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -63,6 +64,12 @@ def words(value: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
+def language_tag(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", value.strip()):
+        raise ValueError("give a language tag such as en, de or pt-BR")
+    return value.strip()
+
+
 def web_address(value: str) -> str:
     parts = urlsplit(value.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
@@ -93,6 +100,8 @@ class Config:
     CMS_ENV: str = setting(choice("development", "production"), "development")
     SECRET_KEY: str = setting(text, DEVELOPMENT_SECRET_KEY, secret=True)
     SITE_NAME: str = setting(text, "A blog without fear")
+    SITE_DESCRIPTION: str = setting(text, "")
+    SITE_LANGUAGE: str = setting(language_tag, "en")
     SITE_URL: str = setting(web_address, "http://127.0.0.1:8000")
     TRUSTED_HOSTS: tuple[str, ...] = setting(words, "")
     TRUSTED_PROXIES: int = setting(whole_number(0, 5), "0")

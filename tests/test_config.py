@@ -50,6 +50,7 @@ def test_production_refuses_a_key_that_can_be_guessed(key):
         ("POSTS_PER_PAGE", "0", "from 1 to 100"),
         ("POSTS_PER_PAGE", "-3", "from 1 to 100"),
         ("SITE_URL", "blog.example.org", "https://"),
+        ("SITE_LANGUAGE", "English!", "pt-BR"),
         ("MIGRATE_ON_START", "yes", "on, off"),
     ],
 )

@@ -12,9 +12,10 @@ def init_app(app: Flask) -> None:
     """Register the pages, and with them the tables."""
     from cms.web.errors import ask_before_404  # noqa: PLC0415
 
-    from . import addresses, views  # noqa: PLC0415
+    from . import addresses, feed_views, views  # noqa: PLC0415
 
     app.register_blueprint(views.blogs)
+    app.register_blueprint(feed_views.feeds)
     app.jinja_env.globals.update(post_path=addresses.post_path, tag_path=addresses.tag_path)
     app.jinja_env.globals.update(author_path=addresses.author_path)
     ask_before_404(app, views.find_moved_post)

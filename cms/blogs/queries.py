@@ -99,8 +99,7 @@ def list_posts(session: AnySession, place: Place, *, size: int) -> Page[PostSumm
 
 def list_posts_with_tag(session: AnySession, tag: str, place: Place, *, size: int) -> Page[PostSummary]:
     """Return a page of the published posts that have exactly this tag. One statement."""
-    has = has_tag_on_sqlite(tag) if session.get_bind().dialect.name == "sqlite" else has_tag_on_postgresql(tag)
-    return read_page(session, published().where(has), place, size=size)
+    return read_page(session, published().where(has_tag(session, tag)), place, size=size)
 
 
 def list_posts_by_author(session: AnySession, author_id: UUID, place: Place, *, size: int) -> Page[PostSummary]:
@@ -108,12 +107,23 @@ def list_posts_by_author(session: AnySession, author_id: UUID, place: Place, *, 
     return read_page(session, published().where(Blog.author_id == author_id), place, size=size)
 
 
+def list_newest_texts(session: AnySession, *, tag: str | None, author: str | None, size: int) -> list[PostText]:
+    """Return the newest published posts in whole: of everybody, of a tag, or of the author with this username.
+
+    One statement.
+    """
+    query = TEXTS
+    if tag is not None:
+        query = query.where(has_tag(session, tag))
+    if author is not None:
+        query = query.where(User.username == author)
+    return [as_text(row) for row in session.execute(newest_first(query).limit(size))]
+
+
 def find_published_post(session: AnySession, slug: str) -> PostText | None:
     """Return the published post with this slug, or None. One statement."""
     row = session.execute(POST, {"slug": slug}).one_or_none()
-    if row is None:
-        return None
-    return PostText(**summary_fields(row), updated_at=row.updated_at, html=row.html, markdown=row.markdown)
+    return as_text(row) if row else None
 
 
 def find_neighbours(session: AnySession, cursor: Cursor) -> Neighbours:
@@ -154,11 +164,10 @@ def oldest_first(query: Select[Any]) -> Select[Any]:
     return query.order_by(Blog.created_at, Blog.id)
 
 
-def statement_of_post() -> Select[Any]:
+def statement_of_texts() -> Select[Any]:
     fresh = and_(Blog.renderer_version == RENDERER_VERSION, Blog.content_html.is_not(None))
     html, markdown = case((fresh, Blog.content_html)), case((fresh, None), else_=Blog.content)
-    query = published().add_columns(Blog.updated_at, html.label("html"), markdown.label("markdown"))
-    return query.where(Blog.slug == bindparam("slug"))
+    return published().add_columns(Blog.updated_at, html.label("html"), markdown.label("markdown"))
 
 
 def statement_of_neighbours() -> CompoundSelect[Any]:
@@ -169,8 +178,13 @@ def statement_of_neighbours() -> CompoundSelect[Any]:
 
 
 # Built once: building them anew took a third of the time of a post's page.
-POST = statement_of_post()
+TEXTS = statement_of_texts()
+POST = TEXTS.where(Blog.slug == bindparam("slug"))
 NEIGHBOURS = statement_of_neighbours()
+
+
+def has_tag(session: AnySession, tag: str) -> ColumnElement[bool]:
+    return has_tag_on_sqlite(tag) if session.get_bind().dialect.name == "sqlite" else has_tag_on_postgresql(tag)
 
 
 def has_tag_on_postgresql(tag: str) -> ColumnElement[bool]:
@@ -198,6 +212,10 @@ def read_page(session: AnySession, query: Select[Any], place: Place, *, size: in
 
 def as_summary(row: Row[Any]) -> PostSummary:
     return PostSummary(**summary_fields(row))
+
+
+def as_text(row: Row[Any]) -> PostText:
+    return PostText(**summary_fields(row), updated_at=row.updated_at, html=row.html, markdown=row.markdown)
 
 
 def summary_fields(row: Row[Any]) -> dict[str, Any]:  # Any: fields of many types

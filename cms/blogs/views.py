@@ -65,7 +65,7 @@ def show_post(slug: str) -> Response:
         "blogs/post.html",
         post=post,
         body=Markup(body),  # noqa: S704 - sanitized when it was rendered
-        show_cover=bool(post.cover and escape(post.cover) not in body),
+        show_cover=post.cover and not has_cover_in(body, post),
         neighbours=neighbours,
     )
 
@@ -82,6 +82,10 @@ def show_list(template: str, page: Page[PostSummary], place: Place, *, path: str
 def html_of(post: PostText) -> str:
     """Return the stored HTML; a post stored by another edition of the renderer, or by none, is rendered now."""
     return post.html if post.html is not None else render(post.markdown or "").html
+
+
+def has_cover_in(body: str, post: PostText) -> bool:
+    return post.cover is not None and escape(post.cover) in body
 
 
 def find_moved_post(path: str) -> Response | None:

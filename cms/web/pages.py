@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from flask import Flask, make_response, render_template, request
+from flask import Flask, render_template, request
 from jinja2 import StrictUndefined
 from werkzeug.wrappers import Response
 
@@ -18,12 +18,23 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters["day"] = day
     app.jinja_env.globals["site_name"] = app.config["SITE_NAME"]
     app.jinja_env.globals["site_url"] = app.config["SITE_URL"]
+    app.jinja_env.globals["site_description"] = app.config["SITE_DESCRIPTION"]
+    app.jinja_env.globals["site_language"] = app.config["SITE_LANGUAGE"]
 
 
 def show_page(template: str, **values: object) -> Response:
     """Return a public page that anybody may keep for a minute, or 304 if the reader has the same already."""
-    response = make_response(render_template(template, **values))
+    return show_text(render_template(template, **values), "text/html")
+
+
+def show_text(text: str, mimetype: str, *, modified: datetime | None = None) -> Response:
+    """Return a public text that anybody may keep for a minute, or 304 if the reader has the same already.
+
+    modified: when it last changed, if that is known. A reader is asked for the ETag first: that one misses nothing.
+    """
+    response = Response(text, mimetype=mimetype)
     response.headers["Cache-Control"] = KEPT
+    response.last_modified = modified
     response.add_etag()
     return response.make_conditional(request)
 
