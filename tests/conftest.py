@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Find the PostgreSQL of this run."""
+    """Find the PostgreSQL of this run, and let the programs that tests start hear Ctrl-C.
+
+    A shell's background jobs ignore SIGINT, and so would everything that they start.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(PostgresPlugin(config), "cms-postgres")
 
 
