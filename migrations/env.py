@@ -25,7 +25,7 @@ else:
 
 handed = {
     name: config.attributes[name]
-    for name in ("lock_held", "say", "accepted", "about", "receipts")
+    for name in ("lock_held", "say", "accepted", "about", "storing", "receipts")
     if name in config.attributes
 }
 run(context, Run(target, Base.metadata, **handed))

@@ -124,7 +124,7 @@ def apply_backup(
     """
     began = time.monotonic()
     new_folder(plan.folder)
-    remove_leftovers(plan.folder)
+    remove_partials(plan.folder)
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     envelope = envelope_for(target.age_recipients)
     with partial_folder(plan.folder, name) as partial:
@@ -262,12 +262,22 @@ def locked(folder: Path, flags: int = fcntl.LOCK_EX) -> Iterator[None]:
         os.close(descriptor)
 
 
-def remove_leftovers(parent: Path) -> None:
+def remove_partials(parent: Path) -> None:
     """Remove the partial folders of runs that were killed; those in progress hold their lock."""
     with locked(parent):
         for partial in parent.glob(f"{PARTIAL}*"):
             with suppress(OSError), locked(partial, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 shutil.rmtree(partial)
+
+
+def list_partials(parent: Path) -> list[Path]:
+    """Return the partial folders of runs that were killed; none where the folder cannot be read."""
+    found: list[Path] = []
+    with suppress(OSError), locked(parent):
+        for partial in sorted(parent.glob(f"{PARTIAL}*")):
+            with suppress(OSError), locked(partial, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                found.append(partial)
+    return found
 
 
 def estimate_dump(target: Target, size_bytes: int) -> int:

@@ -15,6 +15,7 @@ from cms.database.facts import Fact
 # A name that the search path finds stands alone, whatever its schema is called; a hidden one names its schema.
 # The pretty forms of pg_get_… do the same. What an extension made is the extension's.
 TABLE = "CASE WHEN pg_table_is_visible(c.oid) THEN '' ELSE n.nspname || '.' END || c.relname"
+NOT_USABLE = " (not usable)"
 PATH = "n.nspname = ANY (current_schemas(false))"
 EXPRESSION = "pg_get_expr(d.adbin, d.adrelid)"
 NOT_OF_AN_EXTENSION = "NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.objid = {}.oid AND x.deptype = 'e')"
@@ -61,7 +62,7 @@ FACTS = {
         SELECT {TABLE}, x.relname,
                CASE WHEN i.indisunique THEN 'unique ' ELSE '' END
                || regexp_replace(pg_get_indexdef(i.indexrelid, 0, true), '^.*? USING ', '')
-               || CASE WHEN i.indisvalid AND i.indisready AND i.indislive THEN '' ELSE ' (not usable)' END
+               || CASE WHEN i.indisvalid AND i.indisready AND i.indislive THEN '' ELSE '{NOT_USABLE}' END
         FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE {PATH} AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid

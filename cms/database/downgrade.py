@@ -17,9 +17,10 @@ from cms.database.errors import DowngradeRefused, MigrationFailed
 from cms.database.expected import read_expected
 from cms.database.fingerprint import Fingerprint
 from cms.database.history import Revision, alembic_config, as_revision, get_script, load_scripts, read_current
-from cms.database.journal import About, new_run
+from cms.database.journal import About, new_run_id
 from cms.database.progress import Say
 from cms.database.rehearsal import Rehearsal, refuse_failure, rehearse
+from cms.database.revision_files import read_commit
 from cms.database.target import Target
 from cms.words import counted
 
@@ -147,7 +148,9 @@ def apply_downgrade(target: Target, plan: DowngradePlan, *, proof: bool = True, 
             say(str(rehearsal))
             refuse_failure(target, rehearsal, plan.steps)
         came_of_it = f"{rehearsed[0].duration_s:.1f} s" if rehearsed else "none: the backup is not proven"
-        take_back(target, plan.goal, new_run(target.migrations_dir, backup.id, came_of_it), say)
+        code = read_commit(target.migrations_dir)
+        about = About(new_run_id(), code, plan.current, plan.goal, backup.id, came_of_it)
+        take_back(target, plan.goal, about, say)
         return read_back(target, plan, backup)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from cms.database.expected import read_expected
 from cms.database.fingerprint import Fingerprint, is_counted
 from cms.database.guard import SchemaGuard, rebuilding
 from cms.database.history import read_version_rows
-from cms.database.journal import About, new_entry, write_accepted, write_entry
+from cms.database.journal import About, JournalEntry, new_entry, write_accepted, write_entry
 from cms.database.progress import Say
 from cms.database.receipts import RevisionReceipt
 from cms.database.revision_files import checksum_of
@@ -47,7 +48,8 @@ class Run:
     """One call of Alembic on one target.
 
     lock_held: the caller already holds the deploy lock. accepted: differences to record in the stamp's transaction.
-    about: the run that this is part of. receipts: where to put what each revision did; measured only if given.
+    about: the run that this is part of. storing: told of each step just before its commit.
+    receipts: where to put what each revision did; measured only if given.
     """
 
     target: Target
@@ -55,6 +57,7 @@ class Run:
     lock_held: bool = False
     accepted: tuple[str, ...] = ()
     about: About | None = None
+    storing: Callable[[JournalEntry], None] = lambda _entry: None
     receipts: list[RevisionReceipt] | None = None
     say: Say = say_to_stderr
     heads: set[str] | None = field(default=None, init=False)
@@ -108,6 +111,7 @@ class Run:
             self.check(step, name)
         write_entry(connection, entry)
         write_accepted(connection, entry.revision, self.accepted)
+        self.storing(entry)
         self.say(f"{direction} {entry.revision}  {title_of(step)}  {entry.duration_ms} ms")
         if self.unguarded:
             self.say(f"what else it changed of the schema is not known: {self.unguarded}")

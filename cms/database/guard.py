@@ -36,6 +36,20 @@ class Change:
     def between(cls, before: Fingerprint, after: Fingerprint) -> Change:
         return cls(frozenset(before.missing_from(after)), frozenset(after.missing_from(before)))
 
+    def beside(self, known: Change) -> Change:
+        """Return what of this is not known; what is of a table goes, or moves, with it."""
+        gone, new = tables_of(known.removed), tables_of(known.added)
+        return Change(
+            frozenset(fact for fact in self.removed - known.removed if fact.table not in gone),
+            frozenset(fact for fact in self.added - known.added if fact.table not in new),
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        return [f"it loses {fact}" for fact in sorted(self.removed)] + [
+            f"it adds {fact}" for fact in sorted(self.added)
+        ]
+
 
 class SchemaGuard:
     """Compares the schema before and after each step on one connection."""
@@ -61,13 +75,8 @@ class SchemaGuard:
         self.begin()
 
     def read_change(self, known: Change) -> Change:
-        """Return what changed beside what is known to change; what is of a table goes, or moves, with it."""
-        found = Change.between(self._before, read_fingerprint(self._connection))
-        gone, new = tables_of(known.removed), tables_of(known.added)
-        return Change(
-            frozenset(fact for fact in found.removed - known.removed if fact.table not in gone),
-            frozenset(fact for fact in found.added - known.added if fact.table not in new),
-        )
+        """Return what changed beside what is known to change."""
+        return Change.between(self._before, read_fingerprint(self._connection)).beside(known)
 
 
 def tables_of(facts: frozenset[Fact]) -> set[str]:
@@ -92,14 +101,11 @@ def put_back(connection: sa.Connection, change: Change, sql: Mapping[tuple[str, 
 
 
 def refuse(change: Change, revision: str, *, is_upgrade: bool) -> None:
-    lines = [f"it loses {fact}" for fact in sorted(change.removed)] + [
-        f"it adds {fact}" for fact in sorted(change.added)
-    ]
-    if lines:
+    if change.lines:
         way = "revision" if is_upgrade else "taking back revision"
         raise MigrationFailed(
             f"{way} {revision} would change what it is not known to change",
-            why="; ".join(lines),
+            why="; ".join(change.lines),
             hint="it was rolled back; write what is lost into the revision, or take it out of the database before",
         )
 

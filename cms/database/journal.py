@@ -7,13 +7,11 @@ import secrets
 import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.ddl.base import AddColumn
 from sqlalchemy.schema import CreateTable
 
-from cms.database.revision_files import read_commit
 from cms.database.schema import UtcDateTime
 from cms.words import counted
 
@@ -33,6 +31,8 @@ journal = sa.Table(
     sa.Column("checksum", sa.String(64)),
     sa.Column("run", sa.String(32)),
     sa.Column("code", sa.String(100)),
+    sa.Column("run_from", sa.String(100)),
+    sa.Column("run_to", sa.String(100)),
     sa.Column("lock_wait_ms", sa.Integer),
     sa.Column("rows_written", sa.BigInteger),
     sa.Column("backup", sa.String(100)),
@@ -52,13 +52,15 @@ accepted = sa.Table(
 
 @dataclass(frozen=True)
 class About:
-    """What a run of `backup-and-migrate` knows of itself. code: the commit it is of; backup: its id, if one was made.
+    """What a run knows of itself. code: the commit it is of; backup: its id, if one was made.
 
-    rehearsal: what came of it, or why there was none.
+    run_from, run_to: the revisions that it leads from and to. rehearsal: what came of it, or why there was none.
     """
 
     run: str
     code: str | None
+    run_from: str | None
+    run_to: str
     backup: str | None
     rehearsal: str
 
@@ -68,8 +70,8 @@ class JournalEntry:
     """One applied revision. direction: "upgrade", "downgrade" or "stamp"; applied_by: user@host.
 
     checksum: of the file as it was run; None for a stamp. lock_wait_ms: spent on tries that did not get their locks;
-    rows_written: None where nobody counted. run, code, backup, rehearsal: of ``About``, None outside of one.
-    What an older release did not write is None.
+    rows_written: None where nobody counted. run, code, run_from, run_to, backup, rehearsal: of ``About``, None outside
+    of one. What an older release did not write is None.
     """
 
     revision: str
@@ -80,6 +82,8 @@ class JournalEntry:
     checksum: str | None = None
     run: str | None = None
     code: str | None = None
+    run_from: str | None = None
+    run_to: str | None = None
     lock_wait_ms: int | None = None
     rows_written: int | None = None
     backup: str | None = None
@@ -98,9 +102,8 @@ class JournalEntry:
         return ", ".join(filter(None, told))
 
 
-def new_run(migrations_dir: Path, backup: str | None, rehearsal: str) -> About:
-    """Return what is to be written of a run that begins now."""
-    return About(secrets.token_hex(8), read_commit(migrations_dir), backup, rehearsal)
+def new_run_id() -> str:
+    return secrets.token_hex(8)
 
 
 def write_entry(connection: sa.Connection, entry: JournalEntry) -> None:

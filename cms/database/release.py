@@ -1,17 +1,22 @@
-"""`backup-and-migrate` as one operation: lock, look, back up, upgrade, read back."""
+"""`backup-and-migrate` as one operation: each phase is named before it begins, and its time is measured.
+
+lock → checks → leftovers of killed runs → backup, with its proof → rehearsal → revisions → post-checks → receipt.
+"""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 
 from cms.database.backup import BackupResult, apply_backup, plan_backup
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting
-from cms.database.errors import MigrationFailed
+from cms.database.expected import read_expected
 from cms.database.fingerprint import is_counted, read_fingerprint
 from cms.database.history import (
     Revision,
@@ -20,14 +25,16 @@ from cms.database.history import (
     list_pending,
     load_scripts,
     read_current,
-    read_current_of,
 )
-from cms.database.journal import About, new_run
+from cms.database.journal import About, new_run_id
+from cms.database.leftovers import Leftover, find_leftovers, list_indexes_to_come, remove_leftovers
+from cms.database.postchecks import look_after, look_before
 from cms.database.progress import Say
 from cms.database.rehearsal import Rehearsal, refuse_failure, rehearse
-from cms.database.restore import apply_restore, plan_restore
+from cms.database.runs import PhaseTook, RunLog
 from cms.database.target import Target
-from cms.errors import CmsError, Refused
+from cms.database.way_back import Undertaking, UpgradeStopped, as_told, describe_standing, give_back
+from cms.errors import Refused
 from cms.words import counted
 
 GIGABYTE = 1_000_000_000
@@ -39,7 +46,7 @@ class ReleasePlan:
     """Where the database stands and what an upgrade would apply.
 
     tables: how many it holds; 0 needs no backup. unrehearsed: why the revisions are not tried on a copy first; None if
-    they are.
+    they are. leftovers: what killed runs left, which goes first.
     """
 
     database: str
@@ -48,19 +55,28 @@ class ReleasePlan:
     pending: tuple[Revision, ...]
     tables: int
     unrehearsed: str | None
+    leftovers: tuple[Leftover, ...] = ()
 
     def __str__(self) -> str:
+        lines = [f"would remove the {leftover} of a run that was killed" for leftover in self.leftovers]
         if not self.pending:
-            return f"{self.database} is at {self.head}, the newest revision; nothing to do"
-        steps = "\n".join(f"  {revision.id}  {revision.title}" for revision in self.pending)
+            return "\n".join([f"{self.database} is at {self.head}, the newest revision; nothing to do", *lines])
         backup = "after a backup" if self.tables else "without a backup, since it is empty"
-        tried = f"not rehearsed: {self.unrehearsed}" if self.unrehearsed else "each is rehearsed on a copy of it first"
-        return f"{self.database} is at {self.current or 'no revision'}; would apply, {backup}:\n{steps}\n{tried}"
+        lines.append(f"{self.database} is at {self.current or 'no revision'}; would apply, {backup}:")
+        lines += [f"  {revision.id}  {revision.title}" for revision in self.pending]
+        lines.append(
+            f"not rehearsed: {self.unrehearsed}" if self.unrehearsed else "each is rehearsed on a copy of it first"
+        )
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class ReleaseResult:
-    """What was done, as read back from the database. rehearsal: None if there was none."""
+    """What was done, as read back from the database: the receipt of a run.
+
+    rehearsal: None if there was none. run: its id, in the journal too; None if there was nothing to do.
+    phases: how long each took. beside: what the schema has or lacks beside its revision, as it did before.
+    """
 
     database: str
     before: str | None
@@ -69,6 +85,9 @@ class ReleaseResult:
     backup: BackupResult | None
     rehearsal: Rehearsal | None
     duration_ms: int
+    run: str | None = None
+    phases: tuple[PhaseTook, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if not self.applied:
@@ -78,7 +97,10 @@ class ReleaseResult:
         if self.backup:
             standing = "proven" if self.backup.proven else "UNPROVEN"
             lines.append(f"  backup from before, {standing}: {self.backup.folder}")
-        return "\n".join([*lines, f"  took {self.duration_ms / 1000:.1f} s"])
+        if self.beside:
+            lines.append(f"  {counted(len(self.beside), 'difference')} to that revision's schema, as before")
+        took = ", ".join(f"{phase.name} {phase.duration_ms / 1000:.1f}" for phase in self.phases)
+        return "\n".join([*lines, f"  took {self.duration_ms / 1000:.1f} s ({took})"])
 
 
 def plan_release(target: Target, *, proof: bool = True, rehearsal: bool = True) -> ReleasePlan:
@@ -86,7 +108,8 @@ def plan_release(target: Target, *, proof: bool = True, rehearsal: bool = True) 
 
     proof, rehearsal: whether the backup is to be proven, and the revisions are to be tried on that copy.
 
-    Raises HistoryBroken, RevisionUnknown, DatabaseUnreachable; Refused for tables that have no revision at all.
+    Raises HistoryBroken, RevisionUnknown, DatabaseUnreachable; Refused for tables that have no revision at all;
+    MigrationFailed where a table's rows are in the half-built table of another tool.
     """
     scripts = load_scripts(target)
     head = get_head(scripts)
@@ -99,9 +122,21 @@ def plan_release(target: Target, *, proof: bool = True, rehearsal: bool = True) 
         size_bytes = engine.size_bytes(connection)
         if current is None:
             refuse_tables_without_revision(target, connection)
-    pending = tuple(list_pending(scripts, current))
+        pending = tuple(list_pending(scripts, current))
+        leftovers = find_leftovers(target, connection, name_indexes_to_come(target, scripts, current, pending))
     unrehearsed = why_no_rehearsal(target, size_bytes, proof=proof, rehearsal=rehearsal) if tables else EMPTY
-    return ReleasePlan(target.name, current, head, pending, len(tables), unrehearsed)
+    return ReleasePlan(target.name, current, head, pending, len(tables), unrehearsed, leftovers)
+
+
+def name_indexes_to_come(
+    target: Target, scripts: ScriptDirectory, current: str | None, pending: tuple[Revision, ...]
+) -> frozenset[str]:
+    """Return the names of the indexes that the pending revisions make; none where they cannot be tried to find out."""
+    if not pending or engine_for(target).embedded:  # on SQLite no index is ever half built
+        return frozenset()
+    with suppress(Exception):
+        return list_indexes_to_come(read_expected(target, scripts), current, pending)
+    return frozenset()
 
 
 def refuse_tables_without_revision(target: Target, connection: sa.Connection) -> None:
@@ -112,86 +147,6 @@ def refuse_tables_without_revision(target: Target, connection: sa.Connection) ->
             why="it was made without this schema history, or is somebody else's",
             hint="python manage.py stamp-existing-database finds out which revision it is; nothing was changed",
         )
-
-
-class UpgradeStopped(Exception):
-    """A revision failed on the database itself, after the backup."""
-
-    def __init__(self, failure: Exception, plan: ReleasePlan, backup: BackupResult | None) -> None:
-        super().__init__()
-        self.failure, self.plan, self.backup = failure, plan, backup
-
-
-def apply_release(
-    target: Target, *, proof: bool = True, rehearsal: bool = True, restoring: bool = False, say: Say
-) -> ReleaseResult:
-    """Bring the database to the head, after a backup and a rehearsal on the copy that proves it, under the deploy lock.
-
-    restoring: if a revision fails after others were applied, restore the backup; what was written since is put aside.
-    Another run that holds the lock is waited for; what it did is then read from the database, so of many runs at once
-    one works and the others find nothing to do. Raises what plan_release, apply_backup and the revisions raise;
-    a revision that fails is rolled back, those before it stay, and the same command goes on from there. One that
-    fails in the rehearsal touches nothing.
-    """
-    began = time.monotonic()
-    try:
-        with engine_for(target).deploy_lock(target, say):
-            # It refuses before anything is touched, SQLite's journal mode included.
-            plan = plan_release(target, proof=proof, rehearsal=rehearsal)
-            engine_for(target).prepare(target)
-            if not plan.pending:
-                return ReleaseResult(target.name, plan.current, plan.head, (), None, None, elapsed_ms(began))
-            backup, rehearsed = migrate(target, plan, proof=proof, say=say)
-    except UpgradeStopped as stopped:
-        raise (give_back(target, stopped, say) if restoring else stopped.failure) from stopped.failure
-    after = plan_release(target)
-    if after.current != plan.head:
-        raise MigrationFailed(
-            f"{target.name} is at {after.current} and not at {plan.head}",
-            why="the upgrade ended without an error and is not stored",
-            hint="python manage.py check says more",
-        )
-    return ReleaseResult(target.name, plan.current, plan.head, plan.pending, backup, rehearsed, elapsed_ms(began))
-
-
-def migrate(
-    target: Target, plan: ReleasePlan, *, proof: bool, say: Say
-) -> tuple[BackupResult | None, Rehearsal | None]:
-    """Back up, rehearse, upgrade. Raises UpgradeStopped for what fails after the rehearsal."""
-    backup, rehearsed = back_up(target, plan, say, proof=proof)
-    say(str(rehearsed) if rehearsed else f"not rehearsed: {plan.unrehearsed}")
-    if rehearsed:
-        refuse_failure(target, rehearsed, plan.pending)
-    about = describe_run(target, plan, backup, rehearsed)
-    say(f"applying {counted(len(plan.pending), 'revision')} to {target.name}")
-    try:
-        upgrade(target, about, say)
-    except Exception as failure:
-        raise UpgradeStopped(failure, plan, backup) from failure
-    return backup, rehearsed
-
-
-def give_back(target: Target, stopped: UpgradeStopped, say: Say) -> Exception:
-    """Restore the backup from before, if anything was applied, and return what is to be told."""
-    failure, backup = stopped.failure, stopped.backup
-    if backup is None or read_current_of(target, load_scripts(target)) == stopped.plan.current:
-        return failure
-    say("restoring the backup from before the upgrade")
-    what = failure.what if isinstance(failure, CmsError) else f"{type(failure).__name__}: {failure}"
-    why = getattr(failure, "why", None)
-    try:
-        restored = apply_restore(target, plan_restore(target, backup.folder, replacing=True), say=say)
-    except CmsError as second:
-        return MigrationFailed(
-            f"{what}; and the backup from before could not be restored",
-            why=f"{why}; {second.what}: {second.why}",
-            hint=f"the revisions before it are applied; python manage.py restore {backup.folder} --replace",
-        )
-    return MigrationFailed(
-        f"{what}; the backup from before the upgrade was restored",
-        why=why,
-        hint=f"mend it and run the same command again; what was there is kept as {restored.kept}",
-    )
 
 
 def why_no_rehearsal(target: Target, size_bytes: int, *, proof: bool, rehearsal: bool) -> str | None:
@@ -206,26 +161,92 @@ def why_no_rehearsal(target: Target, size_bytes: int, *, proof: bool, rehearsal:
     return None
 
 
-def describe_run(target: Target, plan: ReleasePlan, backup: BackupResult | None, rehearsed: Rehearsal | None) -> About:
-    """Return what the journal says of this run."""
-    came_of_it = f"{rehearsed.duration_s:.1f} s" if rehearsed else f"none: {plan.unrehearsed}"
-    return new_run(target.migrations_dir, backup.id if backup else None, came_of_it)
+def apply_release(
+    target: Target, *, proof: bool = True, rehearsal: bool = True, restoring: bool = False, say: Say
+) -> ReleaseResult:
+    """Bring the database to the head, after a backup and a rehearsal on the copy that proves it, under the deploy lock.
+
+    restoring: if a revision fails after others were applied, restore the backup; what was written since is put aside.
+    Another run that holds the lock is waited for; what it did is then read from the database, so of many runs at once
+    one works and the others find nothing to do. Raises what plan_release, apply_backup and the revisions raise;
+    a revision that fails is rolled back, those before it stay, and the same command goes on from there. One that
+    fails in the rehearsal touches nothing.
+    """
+    with RunLog(new_run_id(), say) as log:
+        try:
+            log.enter("lock")
+            with engine_for(target).deploy_lock(target, say):
+                log.enter("checks")
+                # It refuses before anything is touched, SQLite's journal mode included.
+                plan = plan_release(target, proof=proof, rehearsal=rehearsal)
+                if plan.pending:
+                    log.open(target, "upgrade", before=plan.current, goal=plan.head)
+                log.enter("leftovers")
+                remove_leftovers(target, plan.leftovers, say)
+                engine_for(target).prepare(target)
+                if not plan.pending:
+                    return ReleaseResult(
+                        target.name, plan.current, plan.head, (), None, None, log.elapsed_ms, phases=log.phases
+                    )
+                return migrate(target, plan, log, proof=proof, say=say)
+        except UpgradeStopped as stopped:
+            log.enter("way back")
+            raise (give_back(target, stopped, say) if restoring else as_told(target, stopped)) from stopped.failure
 
 
-def elapsed_ms(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)
+def migrate(target: Target, plan: ReleasePlan, log: RunLog, *, proof: bool, say: Say) -> ReleaseResult:
+    """Back up, rehearse, upgrade, look again. Raises UpgradeStopped for what fails after the rehearsal."""
+    before = look_before(target, plan.current, say=say)
+    backup, rehearsed = back_up(target, plan, log, proof=proof, say=say)
+    say(str(rehearsed) if rehearsed else f"not rehearsed: {plan.unrehearsed}")
+    if rehearsed:
+        refuse_failure(target, rehearsed, plan.pending)
+    outside = {receipt.revision for receipt in rehearsed.receipts if receipt.outside} if rehearsed else set()
+    with telling(target, Undertaking(plan.current, plan.pending, backup, outside), say):
+        log.enter("revisions", backup=backup.id if backup else None)
+        say(f"applying {counted(len(plan.pending), 'revision')} to {target.name}")
+        came_of_it = f"{rehearsed.duration_s:.1f} s" if rehearsed else f"none: {plan.unrehearsed}"
+        about = About(log.run, log.code, plan.current, plan.head, backup.id if backup else None, came_of_it)
+        upgrade(target, about, log, say)
+        log.enter("post-checks")
+        beside = look_after(target, before, plan.head)
+    log.enter("receipt")
+    result = ReleaseResult(
+        target.name, plan.current, plan.head, plan.pending, backup, rehearsed,
+        log.elapsed_ms, run=log.run, phases=log.phases, beside=beside,
+    )  # fmt: skip
+    log.finish(result)
+    return result
+
+
+@contextmanager
+def telling(target: Target, undertaking: Undertaking, say: Say) -> Iterator[None]:
+    """Say where the database stands, and what leads on and back, however the block is left before its end.
+
+    Raises UpgradeStopped for a failure.
+    """
+    try:
+        yield
+    except Exception as failure:
+        raise UpgradeStopped(failure, undertaking) from failure
+    except BaseException:
+        say(describe_standing(target, undertaking))
+        raise
 
 
 def back_up(
-    target: Target, plan: ReleasePlan, say: Say, *, proof: bool
+    target: Target, plan: ReleasePlan, log: RunLog, *, proof: bool, say: Say
 ) -> tuple[BackupResult | None, Rehearsal | None]:
     """Take the backup, and rehearse on its proof's copy."""
     if not plan.tables:
         return None, None
+    log.enter("backup")
     done: list[Rehearsal] = []
 
     def try_it(copy: Target) -> None:
+        log.enter("rehearsal")
         done.append(rehearse(copy, say=say))
+        log.enter("backup")
 
     why = f"before upgrade to {plan.head}"
     planned = plan_backup(target, proof=proof)
@@ -233,7 +254,7 @@ def back_up(
     return backup, done[0] if done else None
 
 
-def upgrade(target: Target, about: About, say: Say) -> None:
+def upgrade(target: Target, about: About, log: RunLog, say: Say) -> None:
     config = alembic_config(target)
-    config.attributes.update(lock_held=True, about=about, say=say)
+    config.attributes.update(lock_held=True, about=about, storing=log.storing, say=say)
     command.upgrade(config, "head")

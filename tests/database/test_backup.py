@@ -65,14 +65,14 @@ def write_pairs(target, stop):
 
 
 def test_what_a_killed_backup_left_goes_and_what_another_is_writing_stays(filled):
-    from cms.database.backup import partial_folder, remove_leftovers
+    from cms.database.backup import partial_folder, remove_partials
 
     filled.backup_dir.mkdir(mode=0o700)
     dead = filled.backup_dir / f"{PARTIAL}dead"
     dead.mkdir()
     (dead / "database.dump").write_bytes(b"half")
     with partial_folder(filled.backup_dir, "alive") as alive:
-        remove_leftovers(filled.backup_dir)
+        remove_partials(filled.backup_dir)
         assert not dead.exists()
         assert alive.exists()
 

@@ -184,6 +184,14 @@ class DatabaseEngine(ABC):
         """
 
     @abstractmethod
+    def list_dead_scratches(self, target: Target, connection: sa.Connection) -> list[str]:
+        """Return the names of the scratch databases that runs which were killed left. Reads only."""
+
+    @abstractmethod
+    def drop_dead_scratches(self, target: Target) -> None:
+        """Drop those; not the ones that a living run uses. Raises DatabaseUnreachable."""
+
+    @abstractmethod
     def take_over(self, target: Target, scratch: Target, kept: str) -> str | None:
         """Make the scratch database the target, at once or not at all.
 

@@ -33,6 +33,13 @@ END_SESSIONS = """
 LZ4 = "-c default_toast_compression=lz4"
 SCRATCH = "cms_restore_"
 SCRATCH_LOCK = 0x636D7332
+# The list of locks is that of the whole server, but an advisory lock can be tried only in its own database.
+DEAD_SCRATCHES = f"""
+    SELECT datname FROM pg_database
+    WHERE starts_with(datname, '{SCRATCH}') AND pg_get_userbyid(datdba) = current_user
+      AND NOT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = {SCRATCH_LOCK}
+                      AND objid::bigint = hashtext(datname)::bigint & 4294967295)
+    ORDER BY 1"""  # noqa: S608 - constants
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from cms.database.engines.base import (
     kept_prefix,
 )
 from cms.database.engines.pgdatabases import (
+    DEAD_SCRATCHES,
     ENCODING,
     LZ4,
     SCRATCH,
@@ -207,6 +208,13 @@ class PostgreSQL(DatabaseEngine):
                 yield scratch
             finally:
                 drop(connection, str(scratch.url.database))
+
+    def list_dead_scratches(self, target: Target, connection: sa.Connection) -> list[str]:  # noqa: ARG002 - the server's
+        return list(connection.exec_driver_sql(DEAD_SCRATCHES).scalars())
+
+    def drop_dead_scratches(self, target: Target) -> None:
+        with maintenance(target) as connection:
+            drop_dead_scratches(connection)
 
     def take_over(self, target: Target, scratch: Target, kept: str) -> str | None:
         with maintenance(target) as connection:

@@ -35,10 +35,12 @@ from cms.database.engines.sqlitefiles import (
     database_path,
     keep_copy,
     list_beside,
+    list_dead_scratches,
     open_file,
     refuse_odd_file,
     refuse_replaced_file,
     remember_file,
+    remove_dead_scratches,
     scratch_file,
 )
 from cms.database.envelope import Envelope
@@ -150,6 +152,12 @@ class SQLite(DatabaseEngine):
             with scratch.open("r+b") as file:
                 envelope.unseal(dump, meter.writing(file))
             yield replace(target, url=target.url.set(database=str(scratch)))
+
+    def list_dead_scratches(self, target: Target, connection: sa.Connection) -> list[str]:  # noqa: ARG002 - they are files
+        return [path.name for path in list_dead_scratches(database_path(target))]
+
+    def drop_dead_scratches(self, target: Target) -> None:
+        remove_dead_scratches(database_path(target))
 
     def take_over(self, target: Target, scratch: Target, kept: str) -> str | None:
         live = database_path(target)

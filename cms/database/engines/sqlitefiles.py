@@ -24,6 +24,7 @@ BUSY_TIMEOUT_S = 5
 TAKE_OVER_S = 30
 BackupProgress = Callable[[int, int, int], None]
 HEADER = b"SQLite format 3\0"
+SIDECARS = ("-wal", "-shm", "-journal")
 FILE = "the file that this connection opened"
 
 
@@ -103,17 +104,35 @@ def list_beside(live: Path, prefix: str) -> list[Path]:
     return sorted(live.parent.glob(f"{glob.escape(prefix)}*"))
 
 
-def remove_dead_scratches(live: Path) -> None:
-    """Remove the scratch files that no living run holds the lock of."""
-    for path in list_beside(live, scratch_prefix(live)):
+def list_dead_scratches(live: Path) -> list[Path]:
+    """Return the scratch files that no living run holds the lock of, and what SQLite wrote beside them."""
+    found = list_beside(live, scratch_prefix(live))
+    held = {path for path in found if is_held(path)}
+    return [path for path in found if path not in held and path.with_name(without_sidecar(path.name)) not in held]
+
+
+def without_sidecar(name: str) -> str:
+    """Return the name of the database that a file beside it belongs to."""
+    return next((name.removesuffix(end) for end in SIDECARS if name.endswith(end)), name)
+
+
+def is_held(path: Path) -> bool:
+    try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(descriptor)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def remove_dead_scratches(live: Path) -> None:
+    for path in list_dead_scratches(live):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -128,7 +147,8 @@ def scratch_file(live: Path) -> Iterator[Path]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # tells it from what a killed run left
         yield scratch
     finally:
-        scratch.unlink(missing_ok=True)
+        for end in ("", *SIDECARS):
+            scratch.with_name(f"{scratch.name}{end}").unlink(missing_ok=True)
         os.close(descriptor)
 
 
