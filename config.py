@@ -70,6 +70,13 @@ def language_tag(value: str) -> str:
     return value.strip()
 
 
+def contact_address(value: str) -> str:
+    parts = urlsplit(value.strip())
+    if not (parts.scheme in {"http", "https"} and parts.hostname) and not (parts.scheme == "mailto" and parts.path):
+        raise ValueError("give an address such as mailto:security@example.org or https://example.org/report")
+    return value.strip()
+
+
 def web_address(value: str) -> str:
     parts = urlsplit(value.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
@@ -103,6 +110,7 @@ class Config:
     SITE_DESCRIPTION: str = setting(text, "")
     SITE_LANGUAGE: str = setting(language_tag, "en")
     SITE_URL: str = setting(web_address, "http://127.0.0.1:8000")
+    SECURITY_CONTACT: str | None = setting(contact_address, None)
     TRUSTED_HOSTS: tuple[str, ...] = setting(words, "")
     TRUSTED_PROXIES: int = setting(whole_number(0, 5), "0")
 

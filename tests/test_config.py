@@ -51,6 +51,8 @@ def test_production_refuses_a_key_that_can_be_guessed(key):
         ("POSTS_PER_PAGE", "-3", "from 1 to 100"),
         ("SITE_URL", "blog.example.org", "https://"),
         ("SITE_LANGUAGE", "English!", "pt-BR"),
+        ("SECURITY_CONTACT", "security@example.org", "mailto:security@example.org"),
+        ("SECURITY_CONTACT", "https://", "mailto:security@example.org"),
         ("MIGRATE_ON_START", "yes", "on, off"),
     ],
 )

@@ -18,8 +18,8 @@ APOSTROPHE = re.compile(r"(?<=\w)['\u2019](?=\w)")  # it's becomes its, not it-s
 # The first part of every address that is or will be another page; a test compares it with the site's routes.
 PAGES = """
     .well-known account admin api apple-touch-icon.png archive assets atom.xml author category favicon.ico feed
-    feed.json feed.xml healthz login logout media metrics page preview problems readyz robots.txt search sitemap.xml
-    static tag webhooks
+    feed.json feed.xml healthz login logout media metrics page preview problems readyz robots.txt search
+    sitemap-pages.xml sitemap-posts.xml sitemap.xml static tag webhooks
 """
 RESERVED = frozenset(PAGES.split())
 

@@ -21,6 +21,7 @@ from cms.blogs.queries import (
 )
 from cms.blogs.redirects import redirect_path
 from cms.blogs.rendering import render
+from cms.blogs.structured import describe_blog, describe_post
 from cms.extensions import db
 from cms.web.pages import show_page
 from cms.web.paging import Page, Place, place_of_request
@@ -34,14 +35,16 @@ blogs = Blueprint("blogs", __name__, template_folder="templates")
 def show_home() -> Response:
     place = place_of_request()
     page = list_posts(db.session, place, size=page_size())
-    return show_list("blogs/home.html", page, place, path="/")
+    structured = describe_blog(**about_site(), description=current_app.config["SITE_DESCRIPTION"])
+    description = current_app.config["SITE_DESCRIPTION"] or f"The newest posts on {current_app.config['SITE_NAME']}"
+    return show_list("blogs/home.html", page, place, path="/", structured=structured, description=description)
 
 
 @blogs.get("/tag/<path:tag>/")
 def show_tag(tag: str) -> Response:
     place = place_of_request()
     page = list_posts_with_tag(db.session, tag, place, size=page_size())
-    return show_list("blogs/tag.html", page, place, path=tag_path(tag), tag=tag)
+    return show_list("blogs/tag.html", page, place, path=tag_path(tag), tag=tag, description=f"Posts on {tag}")
 
 
 @blogs.get("/author/<username>/")
@@ -50,7 +53,10 @@ def show_author(username: str) -> Response:
     place = place_of_request()
     author = find_author(db.session, username) or abort(404)
     page = list_posts_by_author(db.session, author.uuid, place, size=page_size())
-    return show_list("blogs/author.html", page, place, path=author_path(author.username), author=author)
+    description = author.bio or f"Posts by {author.display_name}"
+    return show_list(
+        "blogs/author.html", page, place, path=author_path(author.username), author=author, description=description
+    )
 
 
 # Without strict_slashes an old address such as /2014/hello.html would be sent on twice.
@@ -67,6 +73,7 @@ def show_post(slug: str) -> Response:
         body=Markup(body),  # noqa: S704 - sanitized when it was rendered
         show_cover=post.cover and not has_cover_in(body, post),
         neighbours=neighbours,
+        structured=describe_post(post, body=body, **about_site()),
     )
 
 
@@ -77,6 +84,12 @@ def show_list(template: str, page: Page[PostSummary], place: Place, *, path: str
     if not page.items and not (path == "/" and place.is_start):
         abort(404)
     return show_page(template, page=page, place=place, path=path, **values)
+
+
+def about_site() -> dict[str, str]:
+    """Return what every description of a page says about the site."""
+    config = current_app.config
+    return {"site": config["SITE_URL"], "name": config["SITE_NAME"], "language": config["SITE_LANGUAGE"]}
 
 
 def html_of(post: PostText) -> str:

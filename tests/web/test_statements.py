@@ -9,7 +9,16 @@ from flask.testing import FlaskClient
 from cms.extensions import db
 from tests.site import Site, counted
 
-LIMITS = {"/": 2, "/post-4/": 2, "/tag/lamps/": 3, "/author/ada/": 2, "/nowhere/": 2, "/old/post.html": 1}
+LIMITS = {
+    "/": 2,
+    "/post-4/": 2,
+    "/tag/lamps/": 3,
+    "/author/ada/": 2,
+    "/nowhere/": 2,
+    "/old/post.html": 1,
+    "/sitemap.xml": 1,
+    "/sitemap-posts.xml": 1,
+}
 
 
 @pytest.mark.parametrize(("path", "limit"), LIMITS.items())
