@@ -90,6 +90,13 @@ def database_address(value: str) -> str:
     return value.strip()
 
 
+def jobs_address(value: str) -> str:
+    known = ("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://", "redis://", "rediss://")
+    if not value.startswith(known) or "?" in value:
+        raise ValueError("begin it with sqlite:///, postgresql://, redis:// or rediss://, without options")
+    return value.strip()
+
+
 def copy_address(value: str) -> str:
     parts = urlsplit(value.strip())
     known = parts.scheme in {"s3", "gs", "az", "abfs"} and parts.hostname
@@ -134,6 +141,9 @@ class Config:
     MIGRATION_STATEMENT_TIMEOUT_S: int = setting(whole_number(0, 86_400), "0")
     REHEARSAL_MAX_GB: int = setting(whole_number(0, 1_000_000), "0")
     DEPLOY_LOCK_WAIT_S: int = setting(whole_number(0, 86_400), "900")
+
+    JOBS_URL: str = setting(jobs_address, "sqlite:///instance/jobs.db", secret=True)
+    JOBS_THREADS: int = setting(whole_number(1, 64), "2")
 
     POSTS_PER_PAGE: int = setting(whole_number(1, 100), "10")
     MAX_CONTENT_LENGTH: int = setting(whole_number(1024, 1 << 30), "1048576")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from alembic import command
 
-import cms.exchange.models  # noqa: F401 - with the imports below, every table is in the metadata
+import cms.exchange.models
+import cms.jobs.models  # noqa: F401 - with the imports below, every table is in the metadata
 from cms.accounts.models import User
 from cms.blogs.models import Blog
 from cms.database.engines import engine_for
@@ -64,6 +65,15 @@ def fill(target: Target, *, posts: int = 3) -> None:
         if "imported_files" in tables:
             row = {"source": "a.md", "blog_id": blogs[0]["id"], "sha256": "0" * 64, "front_matter": {"title": "ä"}}
             insert(connection, "imported_files", {**row, "imported_at": MOMENT}, moment=None)
+        if "jobs" in tables:
+            fill_jobs(connection)
+
+
+def fill_jobs(connection: sa.Connection) -> None:
+    worker = {"id": uuid.uuid4(), "host": "here", "pid": 1, "started_at": MOMENT, "seen_at": MOMENT}
+    insert(connection, "job_workers", worker, moment=None)
+    row = {"id": uuid.uuid4(), "kind": "test.job", "arguments": {"to": "ä"}, "due_at": MOMENT, "changed_at": MOMENT}
+    insert(connection, "jobs", {**row, "worker_id": worker["id"], "status": "done"})
 
 
 def post_row(author: uuid.UUID, number: int) -> dict[str, object]:

@@ -1,0 +1,7 @@
+"""Every kind of job that the site knows."""
+
+from __future__ import annotations
+
+
+def load_job_kinds() -> None:
+    """Import each feature's ``jobs.py``, which registers its kinds. Pages store jobs without knowing how to do them."""
