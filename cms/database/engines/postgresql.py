@@ -56,6 +56,7 @@ from cms.database.engines.pglock import (
     wait_for_lock,
     wait_for_orphans,
 )
+from cms.database.engines.pgplans import AskingAgain, keep_plans_where_safe
 from cms.database.engines.pgtools import (
     become_psql,
     dump_database,
@@ -97,11 +98,10 @@ class PostgreSQL(DatabaseEngine):
                 "connect_timeout": target.limits.connect_timeout_s,
                 "application_name": "cms",
                 "client_encoding": ENCODING,
-                # A prepared statement fails for good once a migration changed a column that it reads.
-                "prepare_threshold": None,
+                "cursor_factory": AskingAgain,
             },
         )
-        event.listen(engine, "connect", wait_for_locks_briefly)
+        event.listen(engine, "connect", set_up_for_pages)
         return engine
 
     def open_tool(self, target: Target, *, migrating: bool = False) -> sa.Engine:
@@ -298,14 +298,16 @@ class PostgreSQL(DatabaseEngine):
         return tuple(sorted(foreign.union(set(definitions.grantees) - may_own.keys())))
 
 
-def wait_for_locks_briefly(connection: psycopg.Connection, _record: object) -> None:
+def set_up_for_pages(connection: psycopg.Connection, _record: object) -> None:
     """Let a page be told to come back later rather than wait for a restore in place, or a migration, to end.
 
     By a statement and not as a start-up option: poolers refuse those.
     """
     connection.autocommit = True
-    connection.execute(f"SET lock_timeout = '{PAGE_LOCK_WAIT_S}s'")
+    query = "SELECT set_config('lock_timeout', %s, false), pg_backend_pid()"
+    _, backend = connection.execute(query, [f"{PAGE_LOCK_WAIT_S}s"]).fetchall()[0]
     connection.autocommit = False
+    keep_plans_where_safe(connection, backend)
 
 
 def as_text(connection: sa.Connection) -> None:
