@@ -134,6 +134,7 @@ class Config:
     BACKUP_PROOF: str = setting(choice("on", "off"), "on")
     BACKUP_MAX_AGE_H: int = setting(whole_number(1, 87_600), "26")
     MEDIA_DIR: Path = setting(folder, "instance/media")
+    STATEMENTS_DIR: Path | None = setting(folder, None)
 
     MIGRATE_ON_START: str = setting(choice("on", "off"), "on")
     MIGRATION_LOCK_TIMEOUT_MS: int = setting(whole_number(10, 60_000), "100")

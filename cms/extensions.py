@@ -15,6 +15,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from sqlalchemy import event, orm
 
+from cms.database.asked import listen
 from cms.database.engines import engine_for
 from cms.database.schema import Base
 from cms.database.target import Target
@@ -45,7 +46,10 @@ class Database(SQLAlchemy):
 
     def _make_engine(self, bind_key: str | None, options: dict[str, Any], app: Flask) -> sa.Engine:  # noqa: ARG002
         target = Target.of(app.config)
-        return engine_for(target).open_pool(target)
+        engine = engine_for(target).open_pool(target)
+        if app.config["STATEMENTS_DIR"]:
+            listen(engine, app.config["STATEMENTS_DIR"])
+        return engine
 
 
 db = Database(model_class=Base, session_options={"class_": RoutedSession})
