@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from cms.errors import ConfigurationError
 
@@ -97,6 +97,25 @@ def jobs_address(value: str) -> str:
     return value.strip()
 
 
+def mail_address(value: str) -> str:
+    parts = urlsplit(value.strip())
+    serves = parts.scheme in {"smtp", "smtps", "smtp+plain"} and parts.hostname and parts.path in {"", "/"}
+    stays = parts.scheme == "console" or (parts.scheme == "file" and parts.path and not parts.netloc)
+    if not (serves or stays) or parts.query or parts.fragment:
+        raise ValueError("begin it with smtp://, smtps://, smtp+plain:// or file:, or set it to console:")
+    _ = parts.port  # raises ValueError for what is no port
+    if not unquote(f"{parts.username}{parts.password}").isascii():
+        raise ValueError("mail servers take names and passwords of ASCII characters only")
+    return value.strip()
+
+
+def mail_sender(value: str) -> str:
+    from cms.mail.messages import parse_sender  # noqa: PLC0415 - the standard library's mail is slow to import
+
+    parse_sender(value.strip())
+    return value.strip()
+
+
 def copy_address(value: str) -> str:
     parts = urlsplit(value.strip())
     known = parts.scheme in {"s3", "gs", "az", "abfs"} and parts.hostname
@@ -148,6 +167,9 @@ class Config:
 
     POSTS_PER_PAGE: int = setting(whole_number(1, 100), "10")
     MAX_CONTENT_LENGTH: int = setting(whole_number(1024, 1 << 30), "1048576")
+
+    MAIL_URL: str = setting(mail_address, "file:instance/mail", secret=True)
+    MAIL_FROM: str | None = setting(mail_sender, None)
 
     LOG_FORMAT: str = setting(choice("text", "json"), "text")
 

@@ -5,3 +5,4 @@ from __future__ import annotations
 
 def load_job_kinds() -> None:
     """Import each feature's ``jobs.py``, which registers its kinds. Pages store jobs without knowing how to do them."""
+    from cms.mail import jobs as _mail  # noqa: F401, PLC0415

@@ -69,6 +69,7 @@ def check(app: Flask, *, tags: tuple[str, ...], deploy: bool, fail_level: str, v
     from cms.database import schema_checks as _schema  # noqa: F401
     from cms.database import server_checks as _server  # noqa: F401
     from cms.jobs import checks as _jobs  # noqa: F401
+    from cms.mail import checks as _mail  # noqa: F401
     from cms.web import checks as _web  # noqa: F401
 
     unknown = set(tags) - set(registry.tags)
