@@ -162,6 +162,8 @@ class Config:
     REHEARSAL_MAX_GB: int = setting(whole_number(0, 1_000_000), "0")
     DEPLOY_LOCK_WAIT_S: int = setting(whole_number(0, 86_400), "900")
 
+    ACTIVITY_KEEP_DAYS: int = setting(whole_number(0, 36_500), "365")
+
     JOBS_URL: str = setting(jobs_address, "sqlite:///instance/jobs.db", secret=True)
     JOBS_THREADS: int = setting(whole_number(1, 64), "2")
 

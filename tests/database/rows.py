@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from alembic import command
 
+import cms.activity.models
 import cms.exchange.models
 import cms.jobs.models  # noqa: F401 - with the imports below, every table is in the metadata
 from cms.accounts.models import User
@@ -67,6 +68,9 @@ def fill(target: Target, *, posts: int = 3) -> None:
             insert(connection, "imported_files", {**row, "imported_at": MOMENT}, moment=None)
         if "jobs" in tables:
             fill_jobs(connection)
+        if "activity_logs" in tables:
+            row = {"id": uuid.uuid4(), "actor_id": ada["uuid"], "actor_name": "ada", "action": "blog.published"}
+            insert(connection, "activity_logs", {**row, "details": {"title": "ä"}}, moment="happened_at")
 
 
 def fill_jobs(connection: sa.Connection) -> None:

@@ -40,13 +40,18 @@ def create_superuser(
     from datetime import UTC, datetime
 
     from cms.accounts.services import create_user
+    from cms.activity.services import Subject, record
     from cms.extensions import transaction
+    from cms.management.operators import operator
 
     username = username or click.prompt("Username", err=True)
     email = email or click.prompt("E-mail", err=True)
     password = read_password(password_file)
     with transaction() as session:
-        create_user(session, username=username, email=email, role="admin", password=password, at=datetime.now(UTC))
+        at = datetime.now(UTC)
+        user = create_user(session, username=username, email=email, role="admin", password=password, at=at)
+        about = Subject("user", str(user.uuid), user.username)
+        record(session, "user.created", actor=operator(), at=at, about=about, details={"role": "admin"})
     return SuperuserCreated(username, email)
 
 

@@ -44,8 +44,11 @@ def import_markdown(
     """
     from datetime import UTC, datetime
 
+    from cms.activity.services import Subject, record
     from cms.exchange.import_request import ImportRequest
     from cms.exchange.markdown_import import import_folder
+    from cms.extensions import transaction
+    from cms.management.operators import operator
 
     request = ImportRequest(
         folder=folder,
@@ -56,6 +59,10 @@ def import_markdown(
         overwrite=overwrite,
         dry_run=dry_run,
     )
-    return import_folder(
-        request, at=datetime.now(UTC), watch=lambda batches: progress.bar(batches, "Importing", len(batches))
-    )
+    at = datetime.now(UTC)
+    report = import_folder(request, at=at, watch=lambda batches: progress.bar(batches, "Importing", len(batches)))
+    if not dry_run and {"imported", "changed"} & report.counts.keys():
+        with transaction() as session:
+            about = Subject("folder", name or folder.name, report.folder)
+            record(session, "posts.imported", actor=operator(), at=at, about=about, details=report.counts)
+    return report
