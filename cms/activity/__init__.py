@@ -1,4 +1,4 @@
-"""What was done by whom. Below accounts: people come as arguments."""
+"""What was done by whom, and what people are told about it. Below accounts: people come as arguments."""
 
 from __future__ import annotations
 
@@ -9,5 +9,9 @@ if TYPE_CHECKING:
 
 
 def init_app(app: Flask) -> None:
-    """Register the feature's table; importing it is what does it."""
+    """Register the feature's tables, which importing them does, and the templates of its mails."""
+    from flask import Blueprint  # noqa: PLC0415
+
     from . import models  # noqa: F401, PLC0415
+
+    app.register_blueprint(Blueprint("activity", __name__, template_folder="templates"))

@@ -1,4 +1,4 @@
-"""What can be wrong with what is recorded."""
+"""What can be wrong with what is recorded or told."""
 
 from __future__ import annotations
 
@@ -7,3 +7,7 @@ from cms.errors import CmsError
 
 class ActivityInvalid(CmsError):
     """What should be recorded cannot be; the use case is rolled back."""
+
+
+class NoticeInvalid(CmsError):
+    """What should be told to somebody cannot be; the use case is rolled back."""

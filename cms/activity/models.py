@@ -1,4 +1,4 @@
-"""The table ``activity_logs``."""
+"""The tables ``activity_logs``, ``notifications`` and ``notification_preferences``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Uuid, text
+from sqlalchemy import Boolean, ForeignKey, Index, String, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cms.database.schema import Base, JsonColumn, UtcDateTime
@@ -35,3 +35,37 @@ class ActivityLog(Base):
         Index("ix_activity_logs_action", "action", "happened_at"),
         Index("ix_activity_logs_object", "object_type", "object_id", "happened_at"),
     )
+
+
+class Notification(Base):
+    """Something that one person is told on the site."""
+
+    __tablename__ = "notifications"
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(60))
+    text: Mapped[str] = mapped_column(String(500))
+    # Where it leads to, inside the site: "/a-post/".
+    path: Mapped[str | None] = mapped_column(String(500))
+    # Nobody is told the same thing twice.
+    key: Mapped[str | None] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    read_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        Index("ix_notifications_user_created", "user_id", "created_at", "id"),
+        Index("ix_notifications_user_key", "user_id", "key", unique=True),
+        Index("ix_notifications_created", "created_at"),
+    )
+
+
+class NotificationPreference(Base):
+    """How one person wants to be told things of one kind; without a row it is as the kind says."""
+
+    __tablename__ = "notification_preferences"
+
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(60), primary_key=True)
+    on_site: Mapped[bool] = mapped_column(Boolean)
+    by_mail: Mapped[bool] = mapped_column(Boolean)

@@ -7,6 +7,7 @@ import json
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,8 @@ from click.testing import CliRunner
 from flask import Flask
 
 import cms.activity.jobs  # noqa: F401 - registers the daily job
-from cms.activity.models import ActivityLog
+from cms.activity.models import ActivityLog, Notification
+from cms.activity.notices import Notice, NoticeKind, Recipient, notify
 from cms.activity.services import Actor, Subject, record
 from cms.database.journal import who
 from cms.extensions import db, transaction
@@ -87,13 +89,16 @@ def test_old_entries_go_when_confirmed():
     assert actions() == ["blog.published"]
 
 
-def test_the_worker_removes_old_entries_each_day(app: Flask):
-    from threading import Event
-
+def test_the_worker_removes_old_entries_and_notices_each_day(app: Flask, site: Site):
+    kind, people = NoticeKind("blog.returned", "Returned"), [Recipient(site.ada.uuid, None)]
+    with transaction() as session:
+        for days in (366, 364):
+            notify(session, people, Notice(kind, f"{days}"), site_url="", at=datetime.now(UTC) - timedelta(days=days))
     note("blog.created", days_ago=366)
     note("blog.published", days_ago=364)
     run_due(app, stop=Event())
     assert actions() == ["blog.published"]
+    assert list(db.session.scalars(sa.select(Notification.text))) == ["364"]
 
 
 def test_commands_that_change_something_are_written_down(tmp_path: Path):

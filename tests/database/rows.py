@@ -71,6 +71,12 @@ def fill(target: Target, *, posts: int = 3) -> None:
         if "activity_logs" in tables:
             row = {"id": uuid.uuid4(), "actor_id": ada["uuid"], "actor_name": "ada", "action": "blog.published"}
             insert(connection, "activity_logs", {**row, "details": {"title": "ä"}}, moment="happened_at")
+        if "notifications" in tables:
+            row = {"id": uuid.uuid4(), "user_id": ada["uuid"], "kind": "blog.returned", "text": "ä", "key": "1"}
+            insert(connection, "notifications", row)
+        if "notification_preferences" in tables:
+            chosen = {"user_id": ada["uuid"], "kind": "blog.returned", "on_site": True, "by_mail": False}
+            insert(connection, "notification_preferences", chosen, moment=None)
 
 
 def fill_jobs(connection: sa.Connection) -> None:
