@@ -12,11 +12,14 @@ def init_app(app: Flask) -> None:
     """Register the pages, and with them the tables."""
     from cms.web.errors import ask_before_404  # noqa: PLC0415
 
-    from . import addresses, feed_views, sitemap_views, views  # noqa: PLC0415
+    from . import addresses, archive_views, feed_views, search_misses, search_views, sitemap_views, views  # noqa: PLC0415
 
     app.register_blueprint(views.blogs)
     app.register_blueprint(feed_views.feeds)
     app.register_blueprint(sitemap_views.sitemaps)
+    app.register_blueprint(search_views.search)
+    app.register_blueprint(archive_views.archive)
+    app.extensions[search_views.MISSES] = search_misses.MissCounter()
     app.jinja_env.globals.update(post_path=addresses.post_path, tag_path=addresses.tag_path)
     app.jinja_env.globals.update(author_path=addresses.author_path)
     ask_before_404(app, views.find_moved_post)

@@ -38,6 +38,8 @@ class Blog(Base):
     # The page's HTML, made when the post is saved, and by which edition of the renderer; None: made at each view.
     content_html: Mapped[str | None] = mapped_column(Text)
     renderer_version: Mapped[int | None] = mapped_column(SmallInteger)
+    # The words of that HTML, for search and excerpts.
+    content_text: Mapped[str | None] = mapped_column(Text)
 
     author: Mapped[User] = relationship(lazy="raise_on_sql")
 
@@ -46,6 +48,16 @@ class Blog(Base):
         Index("ix_blogs_author_status", "author_id", "status"),
         Index("ix_blogs_tags_gin", "tags", postgresql_using="gin"),
     )
+
+
+class SearchMiss(Base):
+    """Words that readers looked for and did not find, and how often; who asked is not known."""
+
+    __tablename__ = "search_misses"
+
+    words: Mapped[str] = mapped_column(String(100), primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)
+    missed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Redirect(Base):

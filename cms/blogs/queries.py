@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Row,
     Select,
     and_,
@@ -17,11 +16,9 @@ from sqlalchemy import (
     case,
     exists,
     func,
-    literal,
     select,
     tuple_,
     type_coerce,
-    union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -59,22 +56,6 @@ class PostText(PostSummary):
     updated_at: datetime | None
     html: str | None
     markdown: str | None
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """The post before or after another one."""
-
-    slug: str
-    title: str
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """What to read next: the next older and the next newer post, None at either end."""
-
-    older: Neighbour | None
-    newer: Neighbour | None
 
 
 SUMMARY_COLUMNS = (
@@ -126,13 +107,6 @@ def find_published_post(session: AnySession, slug: str) -> PostText | None:
     return as_text(row) if row else None
 
 
-def find_neighbours(session: AnySession, cursor: Cursor) -> Neighbours:
-    """Return the published posts next to this place in the list of all. One statement."""
-    rows = session.execute(NEIGHBOURS, values_of(cursor))
-    found = {row.side: Neighbour(row.slug, row.title) for row in rows}
-    return Neighbours(found.get("older"), found.get("newer"))
-
-
 def find_moved(session: AnySession, path: str) -> str | None:
     """Return the slug of the published post that an old address leads to, or None. One statement.
 
@@ -170,17 +144,9 @@ def statement_of_texts() -> Select[Any]:
     return published().add_columns(Blog.updated_at, html.label("html"), markdown.label("markdown"))
 
 
-def statement_of_neighbours() -> CompoundSelect[Any]:
-    titles = select(Blog.slug, Blog.title).where(Blog.status == PUBLISHED).limit(1)
-    older = newest_first(titles.add_columns(literal("older").label("side")).where(KEY < PLACE))
-    newer = oldest_first(titles.add_columns(literal("newer").label("side")).where(KEY > PLACE))
-    return union_all(*(select(side.subquery()) for side in (older, newer)))
-
-
 # Built once: building them anew took a third of the time of a post's page.
 TEXTS = statement_of_texts()
 POST = TEXTS.where(Blog.slug == bindparam("slug"))
-NEIGHBOURS = statement_of_neighbours()
 
 
 def has_tag(session: AnySession, tag: str) -> ColumnElement[bool]:

@@ -20,13 +20,16 @@ WIDE = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 WORD = re.compile(rf"[^\W{WIDE}_]+(?:['\u2019.-][^\W{WIDE}_]+)*")
 CHARACTER = re.compile(rf"[{WIDE}]")
 TAG = re.compile(r"<[^>]*>")
+# Tags between which no word ends. Code in colour has one around each sign.
+WITHIN_WORDS = re.compile(r"</?(?:a|abbr|b|bdi|bdo|code|em|i|kbd|mark|s|samp|small|span|strong|sub|sup|u|wbr)\b[^>]*>")
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A post's HTML, and how long it is for a reader: words, and whole minutes (0 only without words)."""
+    """A post's HTML, its text, and how long it is for a reader: words, and whole minutes (0 only without words)."""
 
     html: str
+    text: str
     word_count: int
     reading_time_minutes: int
 
@@ -47,4 +50,9 @@ def render(markdown: str) -> Rendered:
     text = html.unescape(TAG.sub(" ", safe))
     words, characters = len(WORD.findall(text)), len(CHARACTER.findall(text))
     minutes = math.ceil(words / WORDS_PER_MINUTE + characters / CHARACTERS_PER_MINUTE)
-    return Rendered(safe, words + characters, minutes)
+    return Rendered(safe, text_of(safe), words + characters, minutes)
+
+
+def text_of(safe: str) -> str:
+    """Return the words of safe HTML in one line."""
+    return " ".join(html.unescape(TAG.sub(" ", WITHIN_WORDS.sub("", safe))).split())

@@ -62,7 +62,11 @@ def render_stored_posts(*, dry_run: bool = False, watch: Watch = lambda batches,
 
 
 def is_stale() -> Any:  # Any: an SQL expression
-    return Blog.renderer_version.is_distinct_from(RENDERER_VERSION) | Blog.content_html.is_(None)
+    return (
+        Blog.renderer_version.is_distinct_from(RENDERER_VERSION)
+        | Blog.content_html.is_(None)
+        | Blog.content_text.is_(None)
+    )
 
 
 def stale_batches() -> Iterator[list[Stale]]:
@@ -89,6 +93,7 @@ def store_html(batch: list[Stale]) -> int:
         .where(Blog.id == bindparam("stale_id"), Blog.content == bindparam("stale_content"))
         .values(
             content_html=bindparam("content_html"),
+            content_text=bindparam("content_text"),
             word_count=bindparam("content_word_count"),
             reading_time_minutes=bindparam("content_reading_time_minutes"),
             renderer_version=RENDERER_VERSION,

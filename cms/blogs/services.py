@@ -66,7 +66,7 @@ def set_texts(blog: Blog, draft: PostDraft) -> None:
     for name, value in wanted.items():
         if getattr(blog, name) != value:
             setattr(blog, name, value)
-    if blog.content != draft.content or blog.renderer_version != RENDERER_VERSION:
+    if blog.content != draft.content or blog.renderer_version != RENDERER_VERSION or blog.content_text is None:
         blog.content = draft.content
         store_rendered(blog)
 
@@ -74,6 +74,7 @@ def set_texts(blog: Blog, draft: PostDraft) -> None:
 def store_rendered(blog: Blog) -> None:
     rendered = render(blog.content)
     blog.content_html = rendered.html
+    blog.content_text = rendered.text
     blog.word_count = rendered.word_count
     blog.reading_time_minutes = rendered.reading_time_minutes
     blog.renderer_version = RENDERER_VERSION

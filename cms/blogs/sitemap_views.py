@@ -12,6 +12,7 @@ from flask import Blueprint, abort, current_app, request
 from werkzeug.wrappers import Response
 
 from cms.blogs.addresses import post_path
+from cms.blogs.archive import list_months
 from cms.blogs.sitemap import PostAddress, list_part_starts, list_posts_of_part
 from cms.extensions import db
 from cms.web.pages import show_text
@@ -34,7 +35,9 @@ def show_index() -> Response:
 
 @sitemaps.get("/sitemap-pages.xml")
 def show_pages() -> Response:
-    return show_xml("urlset", (f"<url><loc>{complete(path)}</loc></url>" for path in ["/"]))
+    """List the pages that lead to the posts: home, and the archive by year."""
+    years = dict.fromkeys(f"/archive/{month.year:04}/" for month in list_months(db.session))
+    return show_xml("urlset", (f"<url><loc>{complete(path)}</loc></url>" for path in ["/", "/archive/", *years]))
 
 
 @sitemaps.get("/sitemap-posts.xml")

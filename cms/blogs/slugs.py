@@ -19,7 +19,7 @@ APOSTROPHE = re.compile(r"(?<=\w)['\u2019](?=\w)")  # it's becomes its, not it-s
 PAGES = """
     .well-known account admin api apple-touch-icon.png archive assets atom.xml author category favicon.ico feed
     feed.json feed.xml healthz login logout media metrics page preview problems readyz robots.txt search
-    sitemap-pages.xml sitemap-posts.xml sitemap.xml static tag webhooks
+    sitemap-pages.xml sitemap-posts.xml sitemap.xml static tag webhooks workerz
 """
 RESERVED = frozenset(PAGES.split())
 

@@ -8,12 +8,13 @@ from werkzeug.wrappers import Response
 
 from cms.accounts.queries import find_author
 from cms.blogs.addresses import author_path, post_path, tag_path
+from cms.blogs.beside import find_neighbours
+from cms.blogs.contents import contents_of
 from cms.blogs.errors import PostInvalid
 from cms.blogs.queries import (
     PostSummary,
     PostText,
     find_moved,
-    find_neighbours,
     find_published_post,
     list_posts,
     list_posts_by_author,
@@ -65,11 +66,12 @@ def show_post(slug: str) -> Response:
     post = find_published_post(db.session, slug) or abort(404)
     if not request.path.endswith("/"):
         return redirect(post_path(post.slug), 308)
-    neighbours = find_neighbours(db.session, post.cursor)
+    neighbours = find_neighbours(db.session, post)
     body = html_of(post)
     return show_page(
         "blogs/post.html",
         post=post,
+        contents=contents_of(body, post.reading_time_minutes),
         body=Markup(body),  # noqa: S704 - sanitized when it was rendered
         show_cover=post.cover and not has_cover_in(body, post),
         neighbours=neighbours,

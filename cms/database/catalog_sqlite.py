@@ -20,7 +20,10 @@ def sqlite_facts(connection: sa.Connection) -> Iterator[Fact]:
     catalog = connection.exec_driver_sql(
         "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     )
+    shadows = set(connection.exec_driver_sql("SELECT name FROM pragma_table_list WHERE type = 'shadow'").scalars())
     for kind, name, table, sql in catalog.all():
+        if name in shadows:  # where a virtual table keeps its content
+            continue
         parts = tokens(sql)
         if kind == "table":
             yield from table_facts(connection, name.lower(), parts)

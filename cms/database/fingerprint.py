@@ -18,6 +18,7 @@ from cms.database.history import VERSION_TABLE
 from cms.database.journal import ACCEPTED_TABLE, JOURNAL_TABLE
 
 JOB_TABLES = "huey_"
+DERIVED_TABLES = ("blog_search", "blog_words")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Fingerprint:
 def is_counted(table: str) -> bool:
     """Return whether a table belongs to the schema that revisions describe."""
     return table not in {VERSION_TABLE, JOURNAL_TABLE, ACCEPTED_TABLE} and not table.startswith(JOB_TABLES)
+
+
+def is_derived(table: str) -> bool:
+    """Return whether triggers write what the table holds: no model describes it, and it changes with the posts."""
+    return table.startswith(DERIVED_TABLES)
 
 
 def read_fingerprint(connection: sa.Connection) -> Fingerprint:

@@ -19,7 +19,7 @@ from cms.database.engines import engine_for
 from cms.database.engines.base import connecting
 from cms.database.engines.sqlite import hash_row, raw, texts_as_bytes
 from cms.database.errors import MigrationFailed
-from cms.database.fingerprint import is_counted
+from cms.database.fingerprint import is_counted, is_derived
 from cms.database.receipts import MODES, RevisionReceipt
 from cms.database.target import Target
 
@@ -106,7 +106,7 @@ def is_touched(table: str, receipt: RevisionReceipt) -> bool:
 
 
 def list_tables(connection: sa.Connection) -> list[str]:
-    return [table for table in sa.inspect(connection).get_table_names() if is_counted(table)]
+    return [table for table in sa.inspect(connection).get_table_names() if is_counted(table) and not is_derived(table)]
 
 
 def read_postgresql(connection: sa.Connection, tables: Collection[str]) -> dict[str, Values]:
@@ -153,8 +153,8 @@ class SqliteDataGuard(DataGuard):
     def list_changes(self, declared: Collection[str], receipt: RevisionReceipt | None) -> Iterator[str]:  # noqa: ARG002
         words, self._words = self._words, set()
         with connecting(self._target, engine_for(self._target).open_tool(self._target)) as old:
-            triggers = old.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE type = 'trigger'").first()
-            anything = triggers or "trigger" in words
+            triggers = old.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars().all()
+            anything = "trigger" in words or any(not is_derived(name.lower()) for name in triggers)
             there = list_tables(self._connection)
             for table in list_tables(old):
                 if table in there and table not in declared and (anything or table.lower() in words):

@@ -12,7 +12,18 @@ from playwright.sync_api import Browser, Page, Route
 pytestmark = pytest.mark.browser
 
 PHONE, DESKTOP = 390, 1400
-PAGES = ["/", "/everything/", "/odd/", "/long-word/", "/tag/lamps/", "/author/ada/", "/nowhere/"]
+PAGES = [
+    "/",
+    "/everything/",
+    "/odd/",
+    "/long-word/",
+    "/tag/lamps/",
+    "/author/ada/",
+    "/nowhere/",
+    "/search?q=words",
+    "/archive/",
+    "/archive/2026/",
+]
 EXPECTED = "Failed to load resource: the server responded with a status of"  # the error page itself
 LAYOUT_SHIFT = """
     new Promise(done => {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 
 import cms.activity.models
 import cms.exchange.models
@@ -19,6 +20,7 @@ from cms.blogs.models import Blog
 from cms.database.engines import engine_for
 from cms.database.history import alembic_config
 from cms.database.progress import Meter
+from cms.database.target import MIGRATIONS_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,7 @@ assert Blog
 MOMENT = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 FIRST = "6a1f0c93e2b4"
 SECOND = "2d8e51b07fa9"
+NEWEST = ScriptDirectory(str(MIGRATIONS_DIR)).get_current_head()
 
 
 def quiet(_line: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.database.rows import upgrade
+from tests.database.rows import NEWEST, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +40,7 @@ def new_files(flask_db):
 def add_branches(flask_db):
     for identity, title in (("a" * 12, "one"), ("b" * 12, "other")):
         (flask_db.versions / f"20990101_0000_{title}.py").write_text(
-            f'"""{title} branch"""\nrevision = "{identity}"\ndown_revision = "c05d1e4a8f37"\n'
+            f'"""{title} branch"""\nrevision = "{identity}"\ndown_revision = "{NEWEST}"\n'
             "def upgrade(): pass\ndef downgrade(): pass\n"
         )
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.database.rows import FIRST, SECOND, connected, upgrade
+from tests.database.rows import FIRST, NEWEST, SECOND, connected, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAD = "c05d1e4a8f37"
+HEAD = NEWEST
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from cms.database.history import load_scripts
 from cms.database.journal import JOURNAL_TABLE, read_journal
 from cms.database.schema import Base
 from tests.database.planted import PLANTED
-from tests.database.rows import FIRST, SECOND, connected, downgrade, upgrade
+from tests.database.rows import FIRST, NEWEST, SECOND, connected, downgrade, upgrade
 
-HEAD = "c05d1e4a8f37"
 PLANT = "feedfacecafe"
 
 
@@ -43,7 +42,7 @@ def copied(target, tmp_path):
 def plant(copied, body):
     (copied.migrations_dir / "versions/20990101_0000_planted.py").write_text(
         f'"""add subtitle to blogs"""\nimport sqlalchemy as sa\nfrom alembic import op\n\nrevision = "{PLANT}"\n'
-        f'down_revision = "{HEAD}"\n{body}'
+        f'down_revision = "{NEWEST}"\n{body}'
     )
 
 
@@ -139,7 +138,7 @@ def test_a_comment_that_was_added_is_no_change(copied):
 def test_a_change_of_a_revision_that_was_taken_back_is_no_matter(copied):
     upgrade(copied)
     downgrade(copied, "71e3f58bd90c")
-    file = file_of(copied, HEAD)
+    file = file_of(copied, "c05d1e4a8f37")
     file.write_text(file.read_text().replace("sa.String(64)", "sa.String(65)"))
     assert "history.W004" not in [identity for identity, _ in find(copied)]
 

@@ -21,7 +21,7 @@ from cms.database.lint import squawk
 from cms.database.lint.report import LintReport, lint_migrations
 from cms.database.target import Target
 from tests.database.planted import GOOD, PLANTED
-from tests.database.rows import FIRST, SECOND, connected, upgrade
+from tests.database.rows import FIRST, NEWEST, SECOND, connected, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANT = "feedfacecafe"
@@ -76,7 +76,7 @@ def test_a_planted_defect_is_named_with_its_line(plot, defect):
     rule, body = PLANTED[defect]
     text = plot.plant(body)
     marked = [number for number, line in enumerate(text.splitlines(), start=1) if "# <-" in line] or [1]
-    report = lint_migrations(plot.target, since="c05d1e4a8f37")
+    report = lint_migrations(plot.target, since=NEWEST)
     assert (rule, marked[0]) in [(finding.rule, finding.line) for finding in report.findings]
 
 
@@ -187,7 +187,7 @@ def test_a_merge_is_looked_at_and_left_alone(plot):
 
 
 def test_nothing_is_left_in_the_database_whatever_a_revision_does(plot):
-    upgrade(plot.target, "c05d1e4a8f37")
+    upgrade(plot.target, NEWEST)
     with connected(plot.target) as connection:
         before = read_fingerprint(connection), engine_for(plot.target).list_tables(connection)
     plot.lint(PLANTED["the transaction is ended"][1])
@@ -312,7 +312,7 @@ def wrong_tree(tmp_path):
     for name in ("config.py", "manage.py"):
         shutil.copy(ROOT / name, tmp_path / "tree" / name)
     file = tmp_path / "tree/migrations/versions/20990101_0000_planted.py"
-    file.write_text(HEAD.format(message="wip", parent="c05d1e4a8f37") + GOOD["a column"])
+    file.write_text(HEAD.format(message="wip", parent=NEWEST) + GOOD["a column"])
     return tmp_path / "tree"
 
 

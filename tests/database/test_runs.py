@@ -99,7 +99,7 @@ def test_a_run_that_died_is_told_with_its_phase_and_the_next_one_goes_on(target,
         env=environment, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert f"DIED in the phase {phase}" in told
-    assert told.count("upgrade   ") == 5
+    assert told.count("upgrade   ") == len(list((ROOT / "migrations/versions").glob("*.py")))
     assert not list(target.backup_dir.glob(f"{PARTIAL}*"))
 
 

@@ -61,6 +61,7 @@ class DetailedReport(CheckReport):
 @click.option("--verbose", is_flag=True, help="Also say what was measured and found to be well.")
 def check(app: Flask, *, tags: tuple[str, ...], deploy: bool, fail_level: str, verbose: bool) -> CheckReport:
     """Look for problems and change nothing; exit code 3 if there is one."""
+    from cms.blogs import checks as _search  # noqa: F401
     from cms.checks.messages import Level
     from cms.checks.registry import registry
     from cms.database import backup_checks as _backups  # noqa: F401 - importing registers them
