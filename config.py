@@ -155,6 +155,9 @@ class Config:
     MEDIA_DIR: Path = setting(folder, "instance/media")
     STATEMENTS_DIR: Path | None = setting(folder, None)
 
+    MAINTENANCE_FILE: Path = setting(folder, "instance/maintenance.json")
+    MAINTENANCE_FROM_S: int = setting(whole_number(0, 86_400), "3")
+
     MIGRATE_ON_START: str = setting(choice("on", "off"), "on")
     MIGRATION_LOCK_TIMEOUT_MS: int = setting(whole_number(10, 60_000), "100")
     MIGRATION_RETRY_S: int = setting(whole_number(0, 86_400), "600")

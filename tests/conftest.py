@@ -62,6 +62,7 @@ def target(database_url: str, postgres_bin_dir: Path | None, tmp_path: Path) -> 
         parse_url(database_url),
         backup_dir=tmp_path / "backups",
         media_dir=tmp_path / "media",
+        maintenance_file=tmp_path / "maintenance.json",
         backup_key="key-of-the-tests-which-is-long-enough",
         pg_bin_dir=postgres_bin_dir,
         limits=Limits(retry_s=5, deploy_wait_s=20),
@@ -86,6 +87,7 @@ def environment(target: Target) -> dict[str, str]:
         "DATABASE_URL": url,
         "BACKUP_DIR": str(target.backup_dir),
         "MEDIA_DIR": str(target.media_dir),
+        "MAINTENANCE_FILE": str(target.maintenance_file),
         "BACKUP_KEY": str(target.backup_key),
     }
 
@@ -98,6 +100,7 @@ def postgres_target(postgres: PostgresServer, postgres_url: str, tmp_path: Path)
         parse_url(postgres_url),
         tmp_path / "backups",
         tmp_path / "media",
+        maintenance_file=tmp_path / "maintenance.json",
         backup_key="key-of-the-tests-which-is-long-enough",
         pg_bin_dir=postgres.bin_dir,
         limits=limits,
@@ -108,6 +111,7 @@ def postgres_target(postgres: PostgresServer, postgres_url: str, tmp_path: Path)
 def sqlite_target(sqlite_url: str, tmp_path: Path) -> Target:
     """Return a SQLite file that does not exist yet, for tests of what only it does."""
     folders = {"backup_dir": tmp_path / "backups", "media_dir": tmp_path / "media"}
+    folders["maintenance_file"] = tmp_path / "maintenance.json"
     return Target(
         parse_url(sqlite_url),
         **folders,

@@ -90,6 +90,7 @@ def migrated_url(request: pytest.FixtureRequest) -> str:
 def settings_for(url: str, folder: Path, **settings: str) -> dict[str, str]:
     """Return an environment for a site on this database."""
     folders = {"MEDIA_DIR": str(folder / "media"), "BACKUP_DIR": str(folder / "backups")}
+    folders["MAINTENANCE_FILE"] = str(folder / "maintenance.json")
     folders |= {name: os.environ[name] for name in ("STATEMENTS_DIR",) if name in os.environ}  # ./dev statements
     return {"DATABASE_URL": url, "DATABASE_POOL_SIZE": "2", "POSTS_PER_PAGE": "3", **folders, **settings}
 

@@ -18,10 +18,31 @@ from cms.database.errors import HistoryBroken, RevisionUnknown
 from cms.database.history import get_head, list_pending, read_current, read_version_rows
 from cms.database.identify import explain_unknown
 from cms.database.journal import read_accepted
+from cms.database.maintenance import find_maintenance
 from cms.database.target import Target
 from cms.words import counted
 
 AT_MOST_SHOWN = 10
+
+
+@register("database")
+def check_maintenance(target: Target) -> list[Problem]:
+    """database.W014: maintenance mode is on; database.E015: a run that died left it on."""
+    found = find_maintenance(target.maintenance_file)
+    if found is None:
+        return []
+    if found.abandoned:
+        cure = "run `python manage.py backup-and-migrate` again, which ends it, or `python manage.py maintenance off`"
+        return [
+            error(
+                "database.E015",
+                "every page answers 503, and the run that closed the site died",
+                why=str(found),
+                hint=cure,
+            )
+        ]
+    cure = "when the work is done: `python manage.py maintenance off`"
+    return [warning("database.W014", "every page answers 503: maintenance mode is on", why=str(found), hint=cure)]
 
 
 @register("history")

@@ -17,10 +17,12 @@ from cms.database.engines.base import connecting
 from cms.database.errors import MigrationFailed
 from cms.database.fingerprint import Fingerprint
 from cms.database.history import Revision
+from cms.database.maintenance import find_maintenance, turn_off
 from cms.database.progress import Say
 from cms.database.target import Target
 
 PARTIAL_BACKUP, SCRATCH, INDEX, HALF_BUILT = "partial backup", "scratch database", "invalid index", "half-built table"
+MAINTENANCE = "maintenance mode"
 HALF_BUILT_PREFIX = "_alembic_tmp_"
 # One that somebody builds at this moment is invalid too, and one that a constraint needs cannot be dropped alone.
 INVALID_INDEXES = """
@@ -50,10 +52,14 @@ def find_leftovers(target: Target, connection: sa.Connection, to_come: Collectio
     """
     partials = [Leftover(PARTIAL_BACKUP, path.name) for path in list_partials(target.backup_dir)]
     scratches = [Leftover(SCRATCH, name) for name in engine_for(target).list_dead_scratches(target, connection)]
+    closed = find_maintenance(target.maintenance_file)
+    closings = (
+        [Leftover(MAINTENANCE, f"since {closed.since:%Y-%m-%d %H:%M} UTC")] if closed and closed.abandoned else []
+    )
     if target.engine_name == "sqlite":
-        return (*partials, *scratches, *find_half_built(target, connection))
+        return (*partials, *scratches, *closings, *find_half_built(target, connection))
     invalid = connection.exec_driver_sql(INVALID_INDEXES).scalars()
-    return (*partials, *scratches, *(Leftover(INDEX, name) for name in invalid if name in to_come))
+    return (*partials, *scratches, *closings, *(Leftover(INDEX, name) for name in invalid if name in to_come))
 
 
 def find_half_built(target: Target, connection: sa.Connection) -> list[Leftover]:
@@ -92,6 +98,8 @@ def remove_leftovers(target: Target, leftovers: Collection[Leftover], say: Say) 
         remove_partials(target.backup_dir)
     if SCRATCH in kinds:
         engine_for(target).drop_dead_scratches(target)
+    if MAINTENANCE in kinds:
+        turn_off(target.maintenance_file)
     for statement in (drop_statement(each) for each in leftovers if each.kind in {INDEX, HALF_BUILT}):
         engine = engine_for(target).open_tool(target).execution_options(isolation_level="AUTOCOMMIT")
         with connecting(target, engine) as connection:

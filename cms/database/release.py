@@ -14,6 +14,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from cms.database.backup import BackupResult, apply_backup, plan_backup
+from cms.database.closing import closed, find_declared, find_measured
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting
 from cms.database.expected import read_expected
@@ -46,7 +47,8 @@ class ReleasePlan:
     """Where the database stands and what an upgrade would apply.
 
     tables: how many it holds; 0 needs no backup. unrehearsed: why the revisions are not tried on a copy first; None if
-    they are. leftovers: what killed runs left, which goes first.
+    they are. leftovers: what killed runs left, which goes first. closing: why the site is closed meanwhile, as far as
+    that is known before the rehearsal.
     """
 
     database: str
@@ -56,6 +58,7 @@ class ReleasePlan:
     tables: int
     unrehearsed: str | None
     leftovers: tuple[Leftover, ...] = ()
+    closing: str | None = None
 
     def __str__(self) -> str:
         lines = [f"would remove the {leftover} of a run that was killed" for leftover in self.leftovers]
@@ -67,6 +70,7 @@ class ReleasePlan:
         lines.append(
             f"not rehearsed: {self.unrehearsed}" if self.unrehearsed else "each is rehearsed on a copy of it first"
         )
+        lines += [f"maintenance mode is on meanwhile: {self.closing}"] if self.closing else []
         return "\n".join(lines)
 
 
@@ -125,7 +129,8 @@ def plan_release(target: Target, *, proof: bool = True, rehearsal: bool = True) 
         pending = tuple(list_pending(scripts, current))
         leftovers = find_leftovers(target, connection, name_indexes_to_come(target, scripts, current, pending))
     unrehearsed = why_no_rehearsal(target, size_bytes, proof=proof, rehearsal=rehearsal) if tables else EMPTY
-    return ReleasePlan(target.name, current, head, pending, len(tables), unrehearsed, leftovers)
+    closing = find_declared(scripts, pending)
+    return ReleasePlan(target.name, current, head, pending, len(tables), unrehearsed, leftovers, closing)
 
 
 def name_indexes_to_come(
@@ -202,7 +207,12 @@ def migrate(target: Target, plan: ReleasePlan, log: RunLog, *, proof: bool, say:
     if rehearsed:
         refuse_failure(target, rehearsed, plan.pending)
     outside = {receipt.revision for receipt in rehearsed.receipts if receipt.outside} if rehearsed else set()
-    with telling(target, Undertaking(plan.current, plan.pending, backup, outside), say):
+    closing = plan.closing or (find_measured(target, rehearsed) if rehearsed else None)
+    for_s = rehearsed.duration_s if rehearsed else None
+    with (
+        telling(target, Undertaking(plan.current, plan.pending, backup, outside), say),
+        closed(target, closing, run=log.run, for_s=for_s, say=say),
+    ):
         log.enter("revisions", backup=backup.id if backup else None)
         say(f"applying {counted(len(plan.pending), 'revision')} to {target.name}")
         came_of_it = f"{rehearsed.duration_s:.1f} s" if rehearsed else f"none: {plan.unrehearsed}"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cms.database.backup import apply_backup, plan_backup
+from cms.database.closing import closed
 from cms.database.contents import read_contents, read_revision
 from cms.database.engines import engine_for
 from cms.database.engines.base import Snapshot, connecting, kept_prefix
@@ -17,6 +18,7 @@ from cms.database.envelope import Envelope, envelope_of
 from cms.database.errors import DatabaseUnreachable, RestoreFailed, RestoreRefused
 from cms.database.fingerprint import read_fingerprint
 from cms.database.history import is_known, load_scripts
+from cms.database.journal import new_run_id
 from cms.database.keys import load_key
 from cms.database.manifest import Manifest, verify_backup
 from cms.database.media import restore_media
@@ -180,6 +182,7 @@ def restore_in_place(
         safety = apply_backup(target, plan_backup(target, proof=False), why=why, say=say).folder
     with (
         engine.deploy_lock(target, say),
+        closed(target, "a restore in place", run=new_run_id(), for_s=None, say=say),
         Meter(say, f"emptying and loading {target.name}", total_bytes=manifest.dump.size_bytes) as meter,
         engine.loaded_in_place(target, dump, envelope=envelope, meter=meter) as connection,
     ):

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from cms.database.backup import find_folder_problem
-from cms.database.files import new_folder, sync
+from cms.database.files import is_locked, new_folder, sync
 from cms.database.journal import JournalEntry, who
 from cms.database.progress import Say
 from cms.database.revision_files import read_commit
@@ -252,15 +252,3 @@ def parse(text: str) -> Iterator[dict[str, Any]]:  # Any: JSON
             event = json.loads(line)
             if isinstance(event, dict) and isinstance(event.get("event"), str):
                 yield event
-
-
-def is_locked(path: Path) -> bool:
-    """Return whether the run that writes the file is alive. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

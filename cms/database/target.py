@@ -26,6 +26,7 @@ class Limits:
     deploy_wait_s: how long to wait for another run that holds the deploy lock.
     rehearsal_max_gb: a larger database is not rehearsed on; 0 for no limit.
     connect_timeout_s: how long a server may take to answer a new connection.
+    maintenance_from_s: an upgrade that keeps readers waiting for that long closes the site meanwhile; 0 for never.
     """
 
     lock_timeout_ms: int = 100
@@ -34,6 +35,7 @@ class Limits:
     deploy_wait_s: int = 900
     connect_timeout_s: int = 3
     rehearsal_max_gb: int = 0
+    maintenance_from_s: int = 3
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Target:
     pool_size: int = 8
     pg_bin_dir: Path | None = None
     migrations_dir: Path = MIGRATIONS_DIR
+    maintenance_file: Path = ROOT / "instance" / "maintenance.json"
     limits: Limits = Limits()
 
     @classmethod
@@ -66,6 +69,7 @@ class Target:
             age_identity=config["BACKUP_AGE_IDENTITY"],
             pool_size=config["DATABASE_POOL_SIZE"],
             pg_bin_dir=config["PG_BIN_DIR"],
+            maintenance_file=config["MAINTENANCE_FILE"],
             limits=Limits(
                 lock_timeout_ms=config["MIGRATION_LOCK_TIMEOUT_MS"],
                 retry_s=config["MIGRATION_RETRY_S"],
@@ -73,6 +77,7 @@ class Target:
                 deploy_wait_s=config["DEPLOY_LOCK_WAIT_S"],
                 connect_timeout_s=config["DATABASE_CONNECT_TIMEOUT_S"],
                 rehearsal_max_gb=config["REHEARSAL_MAX_GB"],
+                maintenance_from_s=config["MAINTENANCE_FROM_S"],
             ),
         )
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def init_app(app: Flask) -> None:
     """Set up what every page shares."""
-    from . import discovery, errors, gate, headers, health, logs, pages, proxies, static_files  # noqa: PLC0415
+    from . import discovery, errors, gate, headers, health, logs, maintenance, pages, proxies, static_files  # noqa: PLC0415
 
-    for part in (logs, proxies, gate, headers, static_files, pages, errors, health, discovery):
+    for part in (logs, proxies, gate, maintenance, headers, static_files, pages, errors, health, discovery):
         part.init_app(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 5
 SCHEMA_MISSING = {"42P01", "42703", "3F000", "3D000"}  # no such table, column, schema, database
+PROBLEM = "application/problem+json"
 FINDERS = "cms.web.finders"
 Finder = Callable[[str], Response | None]
 
@@ -78,18 +80,32 @@ def find_or_show_error(error: NotFound) -> Response:
     return show_error(error)
 
 
-def show_error(error: HTTPException) -> Response:
-    """Return the error's page, with the headers that belong to the error (Allow, Retry-After)."""
+def show_error(error: HTTPException, message: Message | None = None) -> Response:
+    """Return the error's page, with the headers that belong to the error (Allow, Retry-After).
+
+    A program that asks for JSON gets the same as a problem of RFC 9457. message: in place of the code's own.
+    """
     response = make_response(error.get_response())
     if error.code is None or error.code < 400:  # noqa: PLR2004 - a redirect, which is raised like an error
         return response
     if isinstance(error, SecurityError):
         logger.warning("host refused host=%r: it is not in TRUSTED_HOSTS", request.environ.get("HTTP_HOST"))
-    message = MESSAGES.get(error.code) or Message(error.name, "That is all we know about it.")
-    response.set_data(render_template("web/error.html", code=error.code, message=message))
-    response.content_type = "text/html; charset=utf-8"
+    message = message or MESSAGES.get(error.code) or Message(error.name, "That is all we know about it.")
+    if wants_json():
+        problem = {"type": "about:blank", "title": message.title, "status": error.code, "detail": message.text}
+        response.set_data(json.dumps(problem))
+        response.content_type = PROBLEM
+    else:
+        response.set_data(render_template("web/error.html", code=error.code, message=message))
+        response.content_type = "text/html; charset=utf-8"
     response.headers["Cache-Control"] = "no-store"
+    response.vary.add("Accept")
     return response
+
+
+def wants_json() -> bool:
+    """Return whether the request's Accept header prefers JSON to a page."""
+    return request.accept_mimetypes.best_match(["text/html", "application/json", PROBLEM]) not in {"text/html", None}
 
 
 def show_database_error(error: SQLAlchemyError) -> Response:

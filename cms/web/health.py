@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Flask, Response, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from cms.database.errors import RevisionUnknown
+from cms.database.maintenance import find_maintenance
 from cms.database.target import Target
 from cms.errors import CmsError
 from cms.extensions import db
@@ -36,7 +38,12 @@ def show_alive() -> Response:
 
 @health.get("/readyz")
 def show_ready() -> Response:
-    """Say whether the database answers and has this code's schema. The log has the details, a stranger does not."""
+    """Say whether pages are served: no maintenance, and the database answers and has this code's schema.
+
+    The log has the details, a stranger does not.
+    """
+    if maintenance := find_maintenance(current_app.config["MAINTENANCE_FILE"]):
+        return plain("maintenance", status=503, retry_after_s=maintenance.retry_after_s(datetime.now(UTC)))
     try:
         behind = is_behind()
     except RevisionUnknown as newer:
@@ -72,9 +79,9 @@ def scripts_of_app() -> ScriptDirectory:
     return scripts
 
 
-def plain(text: str, *, status: int = 200) -> Response:
+def plain(text: str, *, status: int = 200, retry_after_s: int = 5) -> Response:
     response = Response(text + "\n", status=status, mimetype="text/plain")
     response.headers["Cache-Control"] = "no-store"
     if status == 503:  # noqa: PLR2004
-        response.headers["Retry-After"] = "5"
+        response.headers["Retry-After"] = str(retry_after_s)
     return response

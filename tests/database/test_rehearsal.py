@@ -20,13 +20,13 @@ from tests.database.rows import SECOND, connected, digests, fill, quiet, upgrade
 NEXT = "e" * 12
 
 
-def with_revision(target, tmp_path, body, *, changes=()):
+def with_revision(target, tmp_path, body, *, changes=(), also=""):
     """Return the target with one more revision after the head. changes: what it says that it changes."""
     folder = tmp_path / "migrations"
     copytree(target.migrations_dir, folder, ignore=lambda *_: ["__pycache__"])
     (folder / "versions" / "20990101_0000_next.py").write_text(
         f'"""the next"""\nimport sqlalchemy as sa\nfrom alembic import op\nrevision = "{NEXT}"\n'
-        f'down_revision = "{get_head(load_scripts(target))}"\nchanges = {changes!r}\n'
+        f'down_revision = "{get_head(load_scripts(target))}"\nchanges = {changes!r}\n{also}\n'
         f"def upgrade():\n{body}\ndef downgrade(): pass\n"
     )
     return replace(target, migrations_dir=folder)
@@ -123,8 +123,8 @@ def test_what_is_not_rehearsed_is_said_in_the_plan_on_the_way_and_in_the_journal
 def test_how_many_rows_a_revision_wrote_is_in_the_journal(target, tmp_path):
     upgrade(target)
     fill(target)
-    body = "    op.execute(\"UPDATE blogs SET title = 'new' WHERE slug <> 'post-0'\")"
-    longer = with_revision(target, tmp_path, body, changes=("blogs.title",))
+    body = "    op.execute(\"UPDATE blogs SET view_count = 7 WHERE slug <> 'post-0'\")"
+    longer = with_revision(target, tmp_path, body, changes=("blogs.view_count",))
     apply_release(longer, say=quiet)
     with connected(target) as connection:
         assert read_journal(connection)[-1].rows_written == 2

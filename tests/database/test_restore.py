@@ -22,6 +22,7 @@ from cms.database.errors import (
     RestoreFailed,
     RestoreRefused,
 )
+from cms.database.maintenance import find_maintenance
 from cms.database.manifest import MANIFEST_NAME, SIGNATURE_NAME
 from cms.database.restore import apply_restore, plan_restore
 from cms.database.undo import apply_undo, choose_target, plan_undo
@@ -375,6 +376,17 @@ def test_a_role_that_may_make_no_database_restores_in_place(plain_role):
     assert digests(plain_role) == before
     restore(plain_role, result.safety, replace_it=True, in_place=True)
     assert digests(plain_role) == changed
+
+
+def test_the_site_is_closed_during_a_restore_in_place(plain_role):
+    folder, closed = take_backup(plain_role, proof=False).folder, []
+
+    def look(_line):
+        closed.append(find_maintenance(plain_role.maintenance_file))
+
+    apply_restore(plain_role, plan_restore(plain_role, folder, replacing=True, in_place=True), say=look)
+    assert "a restore in place" in [found.why for found in closed if found]
+    assert find_maintenance(plain_role.maintenance_file) is None
 
 
 def test_a_restore_in_place_that_fails_changes_nothing(plain_role):
