@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -36,6 +37,13 @@ def key_text(value: str) -> str:
     if len(value.strip()) < SHORTEST_SECRET_KEY:
         raise ValueError(f"give at least {SHORTEST_SECRET_KEY} random characters")
     return value.strip()
+
+
+def command_line(value: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(value))
+    except ValueError as error:
+        raise ValueError(f"give a program and its arguments, quoted as in a shell ({error})".lower()) from None
 
 
 def choice(*choices: str) -> Parser:
@@ -163,6 +171,9 @@ class Config:
     MIGRATION_RETRY_S: int = setting(whole_number(0, 86_400), "600")
     MIGRATION_STATEMENT_TIMEOUT_S: int = setting(whole_number(0, 86_400), "0")
     REHEARSAL_MAX_GB: int = setting(whole_number(0, 1_000_000), "0")
+    BEFORE_UPGRADE: tuple[str, ...] = setting(command_line, "")
+    AFTER_UPGRADE: tuple[str, ...] = setting(command_line, "")
+    UPGRADE_COMMAND_TIMEOUT_S: int = setting(whole_number(1, 86_400), "60")
     DEPLOY_LOCK_WAIT_S: int = setting(whole_number(0, 86_400), "900")
 
     ACTIVITY_KEEP_DAYS: int = setting(whole_number(0, 36_500), "365")

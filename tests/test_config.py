@@ -54,6 +54,8 @@ def test_production_refuses_a_key_that_can_be_guessed(key):
         ("SECURITY_CONTACT", "security@example.org", "mailto:security@example.org"),
         ("SECURITY_CONTACT", "https://", "mailto:security@example.org"),
         ("MIGRATE_ON_START", "yes", "on, off"),
+        ("BEFORE_UPGRADE", "notify 'open", "no closing quotation"),
+        ("UPGRADE_COMMAND_TIMEOUT_S", "0", "from 1 to 86400"),
     ],
 )
 def test_a_malformed_value_names_setting_value_and_choices(name, value, accepted):

@@ -27,6 +27,7 @@ from cms.database.history import (
     load_scripts,
     read_current,
 )
+from cms.database.hooks import HookRun
 from cms.database.journal import About, new_run_id
 from cms.database.leftovers import Leftover, find_leftovers, list_indexes_to_come, remove_leftovers
 from cms.database.postchecks import look_after, look_before
@@ -48,7 +49,7 @@ class ReleasePlan:
 
     tables: how many it holds; 0 needs no backup. unrehearsed: why the revisions are not tried on a copy first; None if
     they are. leftovers: what killed runs left, which goes first. closing: why the site is closed meanwhile, as far as
-    that is known before the rehearsal.
+    that is known before the rehearsal. commands: the settings that name commands of the operator's own.
     """
 
     database: str
@@ -59,6 +60,7 @@ class ReleasePlan:
     unrehearsed: str | None
     leftovers: tuple[Leftover, ...] = ()
     closing: str | None = None
+    commands: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"would remove the {leftover} of a run that was killed" for leftover in self.leftovers]
@@ -70,6 +72,7 @@ class ReleasePlan:
         lines.append(
             f"not rehearsed: {self.unrehearsed}" if self.unrehearsed else "each is rehearsed on a copy of it first"
         )
+        lines += [f"{' and '.join(self.commands)} would be run"] if self.commands else []
         lines += [f"maintenance mode is on meanwhile: {self.closing}"] if self.closing else []
         return "\n".join(lines)
 
@@ -119,7 +122,8 @@ def plan_release(target: Target, *, proof: bool = True, rehearsal: bool = True) 
     head = get_head(scripts)
     engine = engine_for(target)
     if engine.embedded and engine.is_absent(target):
-        return ReleasePlan(target.name, None, head, tuple(list_pending(scripts, None)), 0, EMPTY)
+        pending = tuple(list_pending(scripts, None))
+        return ReleasePlan(target.name, None, head, pending, 0, EMPTY, commands=target.hooks.names)
     with connecting(target, engine.open_tool(target)) as connection:
         current = read_current(connection, scripts)
         tables = [name for name in engine.list_tables(connection) if is_counted(name.rpartition(".")[2])]
@@ -129,8 +133,10 @@ def plan_release(target: Target, *, proof: bool = True, rehearsal: bool = True) 
         pending = tuple(list_pending(scripts, current))
         leftovers = find_leftovers(target, connection, name_indexes_to_come(target, scripts, current, pending))
     unrehearsed = why_no_rehearsal(target, size_bytes, proof=proof, rehearsal=rehearsal) if tables else EMPTY
-    closing = find_declared(scripts, pending)
-    return ReleasePlan(target.name, current, head, pending, len(tables), unrehearsed, leftovers, closing)
+    return ReleasePlan(
+        target.name, current, head, pending, len(tables), unrehearsed, leftovers, find_declared(scripts, pending),
+        target.hooks.names,
+    )  # fmt: skip
 
 
 def name_indexes_to_come(
@@ -177,7 +183,7 @@ def apply_release(
     a revision that fails is rolled back, those before it stay, and the same command goes on from there. One that
     fails in the rehearsal touches nothing.
     """
-    with RunLog(new_run_id(), say) as log:
+    with RunLog(new_run_id(), say) as log, HookRun(target, log.run, say) as hooks:
         try:
             log.enter("lock")
             with engine_for(target).deploy_lock(target, say):
@@ -186,6 +192,9 @@ def apply_release(
                 plan = plan_release(target, proof=proof, rehearsal=rehearsal)
                 if plan.pending:
                     log.open(target, "upgrade", before=plan.current, goal=plan.head)
+                    if target.hooks.before:
+                        log.enter("command before")
+                    hooks.before(plan.current, plan.head, plan.pending)
                 log.enter("leftovers")
                 remove_leftovers(target, plan.leftovers, say)
                 engine_for(target).prepare(target)
@@ -193,7 +202,9 @@ def apply_release(
                     return ReleaseResult(
                         target.name, plan.current, plan.head, (), None, None, log.elapsed_ms, phases=log.phases
                     )
-                return migrate(target, plan, log, proof=proof, say=say)
+                result = migrate(target, plan, log, proof=proof, say=say)
+                hooks.finish(result)
+                return result
         except UpgradeStopped as stopped:
             log.enter("way back")
             raise (give_back(target, stopped, say) if restoring else as_told(target, stopped)) from stopped.failure

@@ -39,6 +39,21 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Hooks:
+    """What the operator runs before and after an upgrade: a program and its arguments each, or nothing."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    timeout_s: int = 60
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the settings that name one."""
+        named = {"BEFORE_UPGRADE": self.before, "AFTER_UPGRADE": self.after}
+        return tuple(name for name, argv in named.items() if argv)
+
+
+@dataclass(frozen=True)
 class Target:
     """One database and where its things lie."""
 
@@ -55,6 +70,7 @@ class Target:
     migrations_dir: Path = MIGRATIONS_DIR
     maintenance_file: Path = ROOT / "instance" / "maintenance.json"
     limits: Limits = Limits()
+    hooks: Hooks = Hooks()
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Target:  # Any: settings of many types
@@ -79,6 +95,7 @@ class Target:
                 rehearsal_max_gb=config["REHEARSAL_MAX_GB"],
                 maintenance_from_s=config["MAINTENANCE_FROM_S"],
             ),
+            hooks=Hooks(config["BEFORE_UPGRADE"], config["AFTER_UPGRADE"], config["UPGRADE_COMMAND_TIMEOUT_S"]),
         )
 
     @property
