@@ -12,7 +12,7 @@ from cms.database.history import Revision, get_script
 from cms.database.journal import who
 from cms.database.maintenance import Maintenance, under_maintenance
 from cms.database.progress import Say
-from cms.database.receipts import MODES, TableReceipt, duration
+from cms.database.receipts import READS_AND_WRITES, TableReceipt, duration
 from cms.database.rehearsal import Rehearsal
 from cms.database.target import Target
 
@@ -37,7 +37,7 @@ def find_measured(target: Target, rehearsed: Rehearsal) -> str | None:
 
 
 def keeps_readers_waiting(table: TableReceipt) -> bool:
-    return table.lock == MODES[-1]
+    return table.blocks == READS_AND_WRITES
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from cms.database.progress import MEGABYTE
@@ -19,6 +20,16 @@ MODES = (
     "AccessExclusiveLock",
 )
 FIRST_THAT_BLOCKS_WRITES = MODES.index("ShareLock")
+READS_AND_WRITES = "reads and writes"
+RULES = tuple(
+    (re.compile(pattern, re.IGNORECASE), f"by its rules it blocks {what}")
+    for pattern, what in (
+        (r"DETACH PARTITION .* CONCURRENTLY", "reads and writes of the partition for a moment"),
+        (r"^VACUUM\b.*\bFULL\b|^CLUSTER\b", "reads and writes of the table until it is done"),
+        (r"\bCONCURRENTLY\b|VALIDATE CONSTRAINT|^(?:VACUUM|ANALYZE|SELECT)\b", "neither reads nor writes"),
+        (r"^(?:INSERT|UPDATE|DELETE)\b", "neither reads nor writes, but of the same rows"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,7 @@ class TableReceipt:
 
     lock: the strongest, by PostgreSQL's name; None on SQLite, which locks the file. held_s: from the beginning of the
     statement that took it to the end. rewritten: the table was written anew; scanned: read from end to end; rows: so
-    many were written; size_bytes: with indexes, before.
+    many were written; size_bytes: with indexes, before. index_locked: nobody may use one of its indexes meanwhile.
     """
 
     table: str
@@ -37,12 +48,13 @@ class TableReceipt:
     scanned: bool
     rows: int
     size_bytes: int
+    index_locked: bool = False
 
     @property
     def blocks(self) -> str | None:
         """Return what others cannot do meanwhile; None if they can do all."""
-        if self.lock == MODES[-1]:
-            return "reads and writes"
+        if self.lock == MODES[-1] or self.index_locked:
+            return READS_AND_WRITES
         return "writes" if self.lock and MODES.index(self.lock) >= FIRST_THAT_BLOCKS_WRITES else None
 
     def __str__(self) -> str:
@@ -88,9 +100,7 @@ class RevisionReceipt:
 
 def judge_by_rule(statement: str) -> str:
     """Say what a statement outside of a transaction does to others, by PostgreSQL's documentation."""
-    if " CONCURRENTLY" in statement.upper():
-        return "by its rules it blocks neither reads nor writes"
-    return "its locks were not measured"
+    return next((said for rule, said in RULES if rule.search(statement)), "its locks were not measured")
 
 
 def duration(seconds: float) -> str:

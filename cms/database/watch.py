@@ -24,6 +24,9 @@ LOCKS = """
     SELECT relation::int, mode FROM pg_locks
     WHERE locktype = 'relation' AND granted AND pid = pg_backend_pid()
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+# Every query makes its plan with all indexes of its tables, so one that is locked keeps readers waiting as well.
+INDEXES = "SELECT indexrelid::int, indrelid::int FROM pg_index"
+AN_INDEX = "AccessExclusiveLock on an index"
 COUNTERS = """
     SELECT relid::int, n_tup_ins + n_tup_upd + n_tup_del, seq_tup_read FROM pg_stat_xact_user_tables"""
 
@@ -119,12 +122,19 @@ class Watch(ABC):
 class PostgresWatch(Watch):
     """Asks pg_locks, the tables' file nodes and the transaction's own counters."""
 
+    def begin(self) -> None:
+        with self.looking():
+            self._indexes: dict[int, int] = dict(self._connection.exec_driver_sql(INDEXES).tuples().all())
+        super().begin()
+
     def read_tables(self) -> dict[int, Table]:
         rows = self._connection.exec_driver_sql(TABLES)
         return {oid: Table(name, node, size) for oid, name, node, size in rows if is_counted(name)}
 
     def read_locks(self) -> list[tuple[int, str]]:
-        return [(oid, mode) for oid, mode in self._connection.exec_driver_sql(LOCKS) if oid in self._before]
+        held = list(self._connection.exec_driver_sql(LOCKS))
+        locked = {self._indexes[oid] for oid, mode in held if oid in self._indexes and mode == MODES[-1]}
+        return [(oid, mode) for oid, mode in held if oid in self._before] + [(oid, AN_INDEX) for oid in locked]
 
     def read_written(self) -> int:
         """Return the position in the write-ahead log; what others wrote meanwhile counts too."""
@@ -138,16 +148,17 @@ class PostgresWatch(Watch):
         counters = self.read_counters()
         after = self.read_tables()
         for oid, table in sorted(self._before.items(), key=lambda item: item[1].name):
-            modes = [mode for held, mode in self._first_held if held == oid]
+            modes = [mode for held, mode in self._first_held if held == oid and mode != AN_INDEX]
             if not modes:
                 continue
             strongest = max(modes, key=MODES.index)
+            indexed = strongest != MODES[-1] and (oid, AN_INDEX) in self._first_held
             rows, read = (
                 since(*pair) for pair in zip(counters.get(oid, NONE), self._counters.get(oid, NONE), strict=True)
             )
             rewritten = oid in after and after[oid].filenode != table.filenode
-            held_s = now - self._first_held[oid, strongest]
-            yield TableReceipt(table.name, strongest, held_s, rewritten, read > 0, rows, table.size_bytes)
+            held_s = now - self._first_held[oid, AN_INDEX if indexed else strongest]
+            yield TableReceipt(table.name, strongest, held_s, rewritten, read > 0, rows, table.size_bytes, indexed)
 
 
 class SqliteWatch(Watch):
