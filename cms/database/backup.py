@@ -21,7 +21,15 @@ from cms.database.errors import BackupDamaged, BackupFailed
 from cms.database.files import new_folder, sync
 from cms.database.journal import who
 from cms.database.keys import load_or_make_key
-from cms.database.manifest import FORMAT, MANIFEST_NAME, Manifest, read_manifest, read_sequence, write_manifest
+from cms.database.manifest import (
+    FORMAT,
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    Manifest,
+    read_manifest,
+    read_sequence,
+    write_manifest,
+)
 from cms.database.media import EarlierMedia, back_up_media
 from cms.database.progress import Meter, Say
 from cms.database.proof import prove
@@ -244,9 +252,9 @@ def partial_folder(parent: Path, name: str) -> Iterator[Path]:
 
 def publish(partial: Path, final: Path) -> None:
     """Give a whole backup its final name, with everything on the disk first. Raises OSError."""
-    for folder in [*(path for path in partial.rglob("*") if path.is_dir()), partial]:
-        sync(folder)
-    sync(partial / MANIFEST_NAME)
+    folders = [path for path in partial.rglob("*") if path.is_dir()]
+    for path in (partial / MANIFEST_NAME, partial / SIGNATURE_NAME, *folders, partial):
+        sync(path)
     partial.rename(final)
     sync(final.parent)
 

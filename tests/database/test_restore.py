@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -321,6 +322,77 @@ def keep_writing(target, stop):
             while not stop.is_set():
                 connection.exec_driver_sql("UPDATE blogs SET view_count = view_count + 1")
                 connection.commit()
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_no_write_that_was_acknowledged_is_lost_between_the_copy_aside_and_the_swap(sqlite_target, mode):
+    """Each write is in what was put aside, or in what took over."""
+    upgrade(sqlite_target)
+    with connected(sqlite_target) as connection:
+        connection.exec_driver_sql("CREATE TABLE written (number INTEGER PRIMARY KEY)")
+    folder = take_backup(sqlite_target, proof=False).folder
+    with closing(sqlite3.connect(sqlite_target.url.database)) as connection:
+        connection.execute(f"PRAGMA journal_mode={mode}")
+    stop, acknowledged = threading.Event(), []
+    writer = threading.Thread(target=write_numbers, args=(sqlite_target.url.database, stop, acknowledged))
+    writer.start()
+    try:
+        for _ in range(3):
+            restore(sqlite_target, folder, replace_it=True)
+    finally:
+        stop.set()
+        writer.join()
+    kept = engine_for(sqlite_target).list_kept(sqlite_target)
+    there = [written(Path(sqlite_target.url.database).with_name(name)) for name in (*kept, "cms.db")]
+    assert sorted(number for numbers in there for number in numbers) == acknowledged
+    assert len(acknowledged) > 5
+
+
+def write_numbers(path, stop, acknowledged):
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=20)) as connection:
+        for number in itertools.takewhile(lambda _: not stop.wait(0.001), itertools.count()):
+            with suppress(sqlite3.OperationalError):  # told that it is locked, and so nothing was written
+                connection.execute("INSERT INTO written VALUES (?)", (number,))
+                acknowledged.append(number)
+
+
+def written(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return [number for (number,) in connection.execute("SELECT number FROM written")]
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_an_empty_backup_is_restored_with_the_former_rows_aside(sqlite_target, mode):
+    engine_for(sqlite_target).prepare(sqlite_target)
+    folder = take_backup(sqlite_target).folder
+    upgrade(sqlite_target)
+    fill(sqlite_target)
+    with closing(sqlite3.connect(sqlite_target.url.database)) as connection:
+        connection.execute(f"PRAGMA journal_mode={mode}")
+    before = digests(sqlite_target)
+    restore(sqlite_target, folder, replace_it=True)
+    assert digests(sqlite_target) == {}
+    with closing(sqlite3.connect(sqlite_target.url.database)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    apply_undo(sqlite_target, plan_undo(sqlite_target), say=quiet)
+    assert digests(sqlite_target) == before
+
+
+def test_a_restore_that_cannot_take_over_leaves_nothing_to_undo(sqlite_target, monkeypatch):
+    from cms.database.engines import sqlitefiles
+
+    monkeypatch.setattr(sqlitefiles, "TAKE_OVER_S", 0)  # the clock, as it were
+    monkeypatch.setattr(sqlitefiles, "BUSY_TIMEOUT_S", 0)
+    upgrade(sqlite_target)
+    fill(sqlite_target)
+    folder, before = take_backup(sqlite_target, proof=False).folder, digests(sqlite_target)
+    with closing(sqlite3.connect(sqlite_target.url.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseBusy, match="could not be replaced") as busy:
+            restore(sqlite_target, folder, replace_it=True)
+    assert "another connection kept it locked for 0 s" in str(busy.value.why)
+    assert engine_for(sqlite_target).list_kept(sqlite_target) == []
+    assert digests(sqlite_target) == before
 
 
 def test_without_a_restore_there_is_nothing_to_undo(filled):

@@ -33,7 +33,6 @@ from cms.database.engines.sqlitefiles import (
     copy_into,
     copy_over,
     database_path,
-    keep_copy,
     list_beside,
     list_dead_scratches,
     open_file,
@@ -162,11 +161,9 @@ class SQLite(DatabaseEngine):
     def take_over(self, target: Target, scratch: Target, kept: str) -> str | None:
         live = database_path(target)
         former = live.with_name(kept) if live.exists() else None
-        if former:
-            keep_copy(live, former, target)
-        else:
+        if not former:
             self.prepare(target)
-        copy_over(database_path(scratch), live, target)
+        copy_over(database_path(scratch), live, target, former=former)
         return str(former) if former else None
 
     def loaded_in_place(self, *_: object, **__: object) -> NoReturn:

@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,10 +19,12 @@ import sqlalchemy as sa
 from cms.database.errors import BackupFailed, DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported, RestoreFailed
 from cms.database.files import flushing, new_folder, open_private, sync
 from cms.database.target import Target
+from cms.errors import CmsError
 
 BUSY_TIMEOUT_S = 5
 TAKE_OVER_S = 30
-BackupProgress = Callable[[int, int, int], None]
+BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+STEPS = 2
 HEADER = b"SQLite format 3\0"
 SIDECARS = ("-wal", "-shm", "-journal")
 FILE = "the file that this connection opened"
@@ -168,45 +170,91 @@ def copy_into(path: Path, source: sqlite3.Connection, target: Target) -> None:
     sync(path)
 
 
-def keep_copy(live: Path, former: Path, target: Target) -> None:
-    """Copy the live file to a name beside it, which it gets when it is whole and synced. Raises BackupFailed."""
-    with scratch_file(live) as part, closing(open_file(live)) as source:
-        copy_into(part, source, target)
-        part.rename(former)
-        sync(former.parent)
-
-
-def copy_over(scratch: Path, live: Path, target: Target) -> None:
-    """Replace the content of the live file in one transaction. Raises DatabaseBusy, RestoreFailed.
+def copy_over(scratch: Path, live: Path, target: Target, *, former: Path | None) -> None:
+    """Replace the content of the live file in one transaction. Raises BackupFailed, DatabaseBusy, RestoreFailed.
 
     Through the API and never by renaming a file: an old -wal beside it would be replayed over the new data.
+    former: where what was there is copied to, under the write lock that is then held until the new content is
+    committed: no acknowledged write can fall between the two, and be in neither.
     """
-    try:
-        with closing(open_file(scratch)) as source, closing(open_file(live)) as destination:
-            if page_size(source) != page_size(destination):
-                destination.execute("PRAGMA journal_mode=DELETE")  # with a write-ahead log the page size is fixed
-            source.backup(destination, pages=-1, progress=give_up_after(TAKE_OVER_S, target))
+    aside = KeepAside(live, former, target)
+    with closing(open_file(scratch)) as source, closing(open_file(live)) as destination:
+        is_wal = destination.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        copy = copy_in_two_steps if is_wal and page_size(source) == page_size(destination) else copy_alone
+        try:
+            copy(source, destination, aside)
+        except (sqlite3.Error, CmsError) as error:
+            if former:
+                former.unlink(missing_ok=True)  # nothing was replaced, so there is nothing to undo
+            if isinstance(error, CmsError):
+                raise
+            raise RestoreFailed(
+                f"{target.name} could not be replaced", why=str(error), hint="it still holds what it held before"
+            ) from error
+        with suppress(sqlite3.OperationalError):  # somebody is quicker; `prepare` does it as well
+            destination.execute("PRAGMA locking_mode=NORMAL")
             destination.execute("PRAGMA journal_mode=WAL")
-    except sqlite3.Error as error:
-        raise RestoreFailed(
-            f"{target.name} could not be replaced", why=str(error), hint="it still holds what it held before"
-        ) from error
+
+
+class KeepAside:
+    """Copies the live file aside, once, as soon as nobody else can write; gives up if that takes too long.
+
+    The driver itself tries for ever.
+    """
+
+    def __init__(self, live: Path, former: Path | None, target: Target) -> None:
+        self._live = live
+        self._former = former
+        self._target = target
+        self._deadline = time.monotonic() + TAKE_OVER_S
+
+    def between_steps(self, status: int, remaining: int, total: int) -> None:  # noqa: ARG002 - sqlite3's own signature
+        """Copy after a step that took the write lock. Raises BackupFailed, DatabaseBusy."""
+        if status == sqlite3.SQLITE_OK:
+            with closing(open_file(self._live)) as reader:
+                self.copy(reader)
+        elif status in BUSY and time.monotonic() > self._deadline:
+            raise DatabaseBusy(
+                f"{self._target.name} could not be replaced",
+                why=f"another connection kept it locked for {TAKE_OVER_S} s",
+                hint="stop the site and try again; the database was not changed",
+            )
+
+    def copy(self, reader: sqlite3.Connection) -> None:
+        """Copy what the connection sees to the former file, which gets its name when it is whole and synced."""
+        if self._former:
+            with scratch_file(self._live) as part:
+                copy_into(part, reader, self._target)
+                part.rename(self._former)
+                sync(self._former.parent)
+
+
+def copy_in_two_steps(source: sqlite3.Connection, destination: sqlite3.Connection, aside: KeepAside) -> None:
+    """Copy all pages but one, which takes the write lock; the last one commits. Readers see the former ones until then.
+
+    Between the two others read, and cannot write.
+    """
+    if page_count(source) < STEPS:
+        source.executescript("CREATE TABLE filler (x); DROP TABLE filler")  # an empty file has no page to wait with
+    source.backup(destination, pages=page_count(source) - 1, progress=aside.between_steps)
+
+
+def copy_alone(source: sqlite3.Connection, destination: sqlite3.Connection, aside: KeepAside) -> None:
+    """Copy while nobody reads: pages of another size, or into a file without a write-ahead log.
+
+    With such a log the size of pages is fixed, and only a file's single connection can leave it.
+    """
+    destination.execute(f"PRAGMA busy_timeout={TAKE_OVER_S * 1000}")
+    destination.execute("PRAGMA journal_mode=DELETE")
+    destination.execute("PRAGMA locking_mode=EXCLUSIVE")
+    destination.executescript("BEGIN EXCLUSIVE; COMMIT")  # the lock of the file stays until the mode is changed
+    aside.copy(destination)
+    source.backup(destination, pages=-1)
 
 
 def page_size(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA page_size").fetchone()[0])
 
 
-def give_up_after(seconds: float, target: Target) -> BackupProgress:
-    """Return a progress callback that raises DatabaseBusy once the time is over; the driver itself retries for ever."""
-    deadline = time.monotonic() + seconds
-
-    def check(status: int, remaining: int, total: int) -> None:  # noqa: ARG001 - sqlite3's own signature
-        if time.monotonic() > deadline:
-            raise DatabaseBusy(
-                f"{target.name} could not be replaced",
-                why=f"another connection kept it locked for {seconds:.0f} s",
-                hint="stop the site and try again; the database was not changed",
-            )
-
-    return check
+def page_count(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA page_count").fetchone()[0])
