@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import sql
@@ -227,10 +227,11 @@ def ending_sessions(target: Target) -> Iterator[None]:
 
 
 def end_sessions(connection: psycopg.Connection, target: Target, done: threading.Event) -> None:
-    while True:
-        connection.execute(END_SESSIONS, [target.url.database])
-        if done.wait(0.02):
-            return
+    with suppress(psycopg.OperationalError):  # Ctrl-C closes the connection at any moment
+        while True:
+            connection.execute(END_SESSIONS, [target.url.database])
+            if done.wait(0.02):
+                return
 
 
 def describe_sessions(connection: psycopg.Connection, target: Target) -> str:
