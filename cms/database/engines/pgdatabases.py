@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -31,6 +32,7 @@ END_SESSIONS = """
 # Long texts are compressed as they are loaded; the server's usual way is what a load takes most of its time for
 # (a million posts: 210 s, with lz4 81 s, and 1 % larger). What a column was told to use stays as it was told.
 LZ4 = "-c default_toast_compression=lz4"
+PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 SCRATCH = "cms_restore_"
 SCRATCH_LOCK = 0x636D7332
 # The list of locks is that of the whole server, but an advisory lock can be tried only in its own database.
@@ -97,21 +99,52 @@ def drop_dead_scratches(connection: psycopg.Connection) -> None:
 
 
 def create_like(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
-    """Create an empty database with the target's owner, encoding and collation. Raises RestoreRefused."""
-    row = connection.execute(
-        "SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype "
-        "FROM pg_database WHERE datname = %s",
-        [target.url.database],
-    ).fetchone()
+    """Create an empty database with the target's owner, encoding, locale and tablespace. Raises RestoreRefused."""
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(name_of(scratch))
-    if row:
-        statement += sql.SQL(" OWNER {} ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
-            sql.Identifier(row[0]), *(sql.Literal(value) for value in row[1:])
-        )
+    for option, value in list_options(connection, target):
+        statement += sql.SQL(f" {option} ") + value
     try:
         connection.execute(statement)
     except psycopg.errors.InsufficientPrivilege as error:
         raise may_not_create(target) from error
+
+
+def list_options(connection: psycopg.Connection, target: Target) -> list[tuple[LiteralString, sql.Composable]]:
+    """Return what CREATE DATABASE must be told to make one like the target; nothing if that does not exist.
+
+    Raises RestoreRefused if this role may make none in the target's tablespace.
+    """
+    query = """
+        SELECT to_jsonb(d), pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), t.spcname,
+               t.oid = template0.dattablespace, has_tablespace_privilege(t.oid, 'CREATE')
+        FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace, pg_database template0
+        WHERE d.datname = %s AND template0.datname = 'template0'"""
+    found = connection.execute(query, [target.url.database]).fetchone()
+    if not found:
+        return []
+    facts, owner, encoding, tablespace, is_usual, is_allowed = found
+    options: list[tuple[LiteralString, sql.Composable]] = [("OWNER", sql.Identifier(owner))]
+    locale = facts.get("datlocale", facts.get("daticulocale"))  # its name until 16
+    provider = PROVIDERS[facts["datlocprovider"]]
+    values: list[tuple[LiteralString, str | None]] = [
+        ("ENCODING", encoding),
+        ("LC_COLLATE", facts["datcollate"]),
+        ("LC_CTYPE", facts["datctype"]),
+        ("LOCALE_PROVIDER", provider),
+        ("ICU_LOCALE" if provider == "icu" else "BUILTIN_LOCALE", locale),
+        ("ICU_RULES", facts.get("daticurules")),
+    ]
+    options += [(option, sql.Literal(value)) for option, value in values if value is not None]
+    if is_usual:  # without being asked for, it needs no privilege
+        return options
+    if not is_allowed:
+        raise RestoreRefused(
+            f"the role {target.url.username} may not create databases in the tablespace of {target.name}",
+            why=f"it lies in {tablespace}, and so must the new database into which a backup is restored",
+            hint=f"as a superuser: GRANT CREATE ON TABLESPACE {tablespace} TO {target.url.username}; "
+            "nothing was changed",
+        )
+    return [*options, ("TABLESPACE", sql.Identifier(tablespace))]
 
 
 def may_not_create(target: Target) -> RestoreRefused:
@@ -150,6 +183,14 @@ def copy_comment(connection: psycopg.Connection, target: Target, scratch: Target
     query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
     for (comment,) in connection.execute(query, [target.url.database]).fetchall():
         connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name_of(scratch), sql.Literal(comment)))
+
+
+def copy_connection_limit(connection: psycopg.Connection, target: Target, scratch: Target) -> None:
+    """Limit the sessions of the copy as the target's are. Not sooner than it takes over: loading needs some itself."""
+    query = "SELECT datconnlimit FROM pg_database WHERE datname = %s"
+    for (limit,) in connection.execute(query, [target.url.database]).fetchall():
+        statement = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}")
+        connection.execute(statement.format(name_of(scratch), sql.Literal(limit)))
 
 
 def copy_settings(

@@ -36,6 +36,7 @@ from cms.database.engines.pgdatabases import (
     SCRATCH_LOCK,
     UNHURRIED,
     copy_comment,
+    copy_connection_limit,
     copy_grants,
     copy_settings,
     create_like,
@@ -222,6 +223,7 @@ class PostgreSQL(DatabaseEngine):
                 connection.execute(rename(scratch, str(target.url.database)))
                 return None
             copy_comment(connection, target, scratch)
+            copy_connection_limit(connection, target, scratch)
             copy_grants(connection, target, scratch)
             copy_settings(connection, target, scratch)
             swap(connection, target, scratch, kept)
