@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ from cms.database.proof import prove
 from cms.database.target import Target
 
 PARTIAL = ".partial-"
+BEFORE_RESTORING = "before restoring "
 # Prose compresses to about half; tables that compress less are rare, and the check is repeated by the disk itself.
 COMPRESSED_SHARE = 0.6
 GROWTH = 1.2
@@ -268,6 +269,19 @@ def locked(folder: Path, flags: int = fcntl.LOCK_EX) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Keep a backup from being pruned while it is read. Raises BackupDamaged if there is none."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder, fcntl.LOCK_SH))
+        except OSError as error:
+            raise BackupDamaged(
+                f"{folder} is not a whole backup", why=str(error.strerror), hint="give the folder of one backup"
+            ) from error
+        yield
 
 
 def remove_partials(parent: Path) -> None:

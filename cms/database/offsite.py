@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cms.database.backup import list_backup_folders, partial_folder, publish, refuse_full_disk
+from cms.database.backup import list_backup_folders, partial_folder, publish, reading, refuse_full_disk
 from cms.database.errors import BackupDamaged, CopyFailed
 from cms.database.files import FileEntry, new_folder, open_private, sync
 from cms.database.keys import load_key
@@ -173,9 +173,10 @@ def apply_copy(target: Target, place: Place, plan: CopyPlan, *, say: Say) -> Cop
     sent_bytes = 0
     for name in plan.missing:
         folder = target.backup_dir / name
-        manifest = verify_backup(folder, load_key(target))
-        with Meter(say, f"copying {name} to {place.url}", total_bytes=manifest.size_bytes) as meter:
-            sent_bytes += send_backup(place, folder, manifest, key=load_key(target), meter=meter)
+        with reading(folder):
+            manifest = verify_backup(folder, load_key(target))
+            with Meter(say, f"copying {name} to {place.url}", total_bytes=manifest.size_bytes) as meter:
+                sent_bytes += send_backup(place, folder, manifest, key=load_key(target), meter=meter)
     return CopyResult(place.url, plan.missing, sent_bytes)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cms.database.backup import PARTIAL, locked
+from cms.database.backup import BEFORE_RESTORING, PARTIAL, locked
 from cms.database.engines import engine_for
 from cms.database.errors import DatabaseUnreachable
 from cms.database.files import sync
@@ -17,6 +18,8 @@ from cms.database.target import Target
 from cms.words import counted
 
 PROVEN_KEPT = 2
+IN_USE = "it is being read now"
+ALONE = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ def plan_prune(target: Target, keep: Keep) -> PrunePlan:
     """Choose what goes. Reads only."""
     entries = list_backups(target).backups[::-1]
     kept = choose_kept(entries, keep)
+    for entry in entries:
+        if entry.id not in kept and is_read(target.backup_dir / entry.id):
+            kept[entry.id] = IN_USE
     remove = tuple(entry.id for entry in entries if entry.id not in kept)
     ordered = {entry.id: kept[entry.id] for entry in entries if entry.id in kept}
     return PrunePlan(target.backup_dir, remove, ordered, list_former(target, keep.former))
@@ -79,14 +85,17 @@ def plan_prune(target: Target, keep: Keep) -> PrunePlan:
 def choose_kept(newest_first: Iterable[BackupEntry], keep: Keep) -> dict[str, str]:
     """Return the ids of the backups that stay, and why.
 
-    Whatever the numbers, the two newest proven backups stay, and so does one whose manifest cannot be trusted: a
-    person must look at it. Order is by sequence number, because a clock may have been set back.
+    Whatever the numbers, the two newest proven backups stay, so does what the last restore in place replaced, which no
+    ``--undo`` brings back, and so does one whose manifest cannot be trusted: a person must look at it. Order is by
+    sequence number, because a clock may have been set back.
     """
     entries = list(newest_first)
     kept = {entry.id: "cannot be trusted; look at it" for entry in entries if entry.problem}
     sound = [entry for entry in entries if not entry.problem]
     for entry in [entry for entry in sound if entry.proven_at][:PROVEN_KEPT]:
         kept[entry.id] = "one of the two newest proven"
+    for entry in [entry for entry in sound if entry.why.startswith(BEFORE_RESTORING)][:1]:
+        kept.setdefault(entry.id, "the way back from the last restore in place")
     for count, unit, bucket in (
         (keep.daily, "day", lambda at: at.date().isoformat()),
         (keep.weekly, "week", lambda at: "{}-W{:02}".format(*at.isocalendar()[:2])),
@@ -117,13 +126,32 @@ def list_former(target: Target, keep: int) -> tuple[str, ...] | None:
 
 
 def apply_prune(target: Target, plan: PrunePlan) -> PruneResult:
-    """Remove what the plan names. A backup loses its name first, so none is ever half there."""
-    for name in plan.remove:
-        folder, doomed = target.backup_dir / name, target.backup_dir / f"{PARTIAL}removed-{name}"
-        with locked(folder):  # a backup that begins now takes it for one in progress, and leaves it to us
-            folder.rename(doomed)
-            sync(target.backup_dir)
-            shutil.rmtree(doomed)
+    """Remove what the plan names, but what is being read by now."""
+    read = {name: IN_USE for name in plan.remove if not remove(target.backup_dir, name)}
     for name in plan.former or ():
         engine_for(target).discard(target, name)
-    return PruneResult(plan.folder, plan.remove, plan.keep, plan.former or ())
+    removed = tuple(name for name in plan.remove if name not in read)
+    return PruneResult(plan.folder, removed, plan.keep | read, plan.former or ())
+
+
+def remove(parent: Path, name: str) -> bool:
+    """Remove a backup, which loses its name first, so that none is ever half there; False if somebody reads it."""
+    folder, doomed = parent / name, parent / f"{PARTIAL}removed-{name}"
+    try:
+        with locked(folder, ALONE):  # a backup that begins now takes it for one in progress, and leaves it to us
+            folder.rename(doomed)
+            sync(parent)
+            shutil.rmtree(doomed)
+    except BlockingIOError:
+        return False
+    except FileNotFoundError:
+        pass  # another run was quicker
+    return True
+
+
+def is_read(folder: Path) -> bool:
+    try:
+        with locked(folder, ALONE):
+            return False
+    except BlockingIOError:
+        return True

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cms.database.backup import apply_backup, plan_backup
+from cms.database.backup import BEFORE_RESTORING, apply_backup, plan_backup, reading
 from cms.database.closing import closed
 from cms.database.contents import read_contents, read_revision
 from cms.database.engines import engine_for
@@ -144,10 +144,11 @@ def apply_restore(target: Target, plan: RestorePlan, *, say: Say) -> RestoreResu
     Raises BackupDamaged, BackupFailed, RestoreFailed, RestoreRefused, DatabaseBusy, ToolMissing.
     """
     began = time.monotonic()
-    manifest = verify_backup(plan.folder, load_key(target))
-    envelope = envelope_of(manifest.recipients, target.age_identity)
-    apply = restore_in_place if plan.in_place else restore_beside
-    media, kept, safety = apply(target, plan, manifest, envelope=envelope, say=say)
+    with reading(plan.folder):
+        manifest = verify_backup(plan.folder, load_key(target))
+        envelope = envelope_of(manifest.recipients, target.age_identity)
+        apply = restore_in_place if plan.in_place else restore_beside
+        media, kept, safety = apply(target, plan, manifest, envelope=envelope, say=say)
     confirm(target, manifest, kept or safety)
     if kept and not plan.occupied:
         engine_for(target).discard(target, kept)
@@ -178,7 +179,7 @@ def restore_in_place(
     engine, dump, expected = engine_for(target), plan.folder / manifest.dump.name, manifest.contents
     safety = None
     if plan.occupied:
-        why = f"before restoring {manifest.id} in place"
+        why = f"{BEFORE_RESTORING}{manifest.id} in place"
         safety = apply_backup(target, plan_backup(target, proof=False), why=why, say=say).folder
     with (
         engine.deploy_lock(target, say),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from cms.database.backup import list_backup_folders
+from cms.database.backup import list_backup_folders, reading
 from cms.database.errors import BackupDamaged
 from cms.database.keys import load_key
 from cms.database.manifest import Manifest, read_manifest, verify_backup
@@ -135,7 +135,8 @@ def describe(name: str, folder: Path | None, read: Callable[[], Manifest]) -> Ba
 
 def verify(target: Target, folder: Path) -> VerifiedBackup:
     """Check signature, size and SHA-256 of every file of one backup. Raises BackupDamaged."""
-    manifest = verify_backup(folder, load_key(target))
+    with reading(folder):
+        manifest = verify_backup(folder, load_key(target))
     count = len(manifest.files) + len(manifest.media)
     return VerifiedBackup(manifest.id, folder, count, manifest.size_bytes, proven_at(manifest))
 

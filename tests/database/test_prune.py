@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cms.database.backup import partial_folder, reading
 from cms.database.engines import engine_for
-from cms.database.manifest import MANIFEST_NAME
+from cms.database.errors import BackupDamaged
+from cms.database.keys import load_key, sign
+from cms.database.manifest import MANIFEST_NAME, SIGNATURE_NAME
 from cms.database.prune import Keep, apply_prune, choose_kept, plan_prune
-from cms.database.shelf import BackupEntry, list_backups
+from cms.database.restore import apply_restore, plan_restore
+from cms.database.shelf import BackupEntry, list_backups, verify
 from tests.database.backups import restore, take_backup
-from tests.database.rows import digests
+from tests.database.rows import digests, fill, quiet, upgrade
 
 NOTHING = Keep(daily=0, weekly=0, monthly=0, former=0)
 
@@ -98,3 +104,69 @@ def test_pruning_leaves_what_was_put_aside_alone_when_the_server_is_away(postgre
     assert plan.former is None
     assert "left alone" in str(plan)
     assert apply_prune(away, plan).dropped == ()
+
+
+def test_a_backup_that_a_restore_reads_is_left_alone(filled):
+    """Pruned at the moment at which the restore has read the manifest, and looks at what is there."""
+    folder = take_backup(filled, proof=False).folder
+    planned, results = plan_prune(filled, NOTHING), []
+    assert planned.remove == (folder.name,)
+
+    def prune_meanwhile(_line):
+        results.extend([plan_prune(filled, NOTHING).keep, apply_prune(filled, planned).kept])
+
+    plan = plan_restore(filled, folder, replacing=True)
+    apply_restore(filled, plan, say=prune_meanwhile)
+    assert len(results) >= 6  # loading, comparing, putting in place
+    assert {tuple(result.items()) for result in results} == {((folder.name, "it is being read now"),)}
+    assert folder.exists()
+    assert apply_prune(filled, planned).removed == (folder.name,)
+    with pytest.raises(BackupDamaged, match="is not a whole backup"):
+        apply_restore(filled, plan, say=quiet)
+
+
+def test_a_backup_that_is_being_verified_or_copied_is_left_alone(filled):
+    folder = take_backup(filled, proof=False).folder
+    with reading(folder):
+        assert plan_prune(filled, NOTHING).keep == {folder.name: "it is being read now"}
+    assert plan_prune(filled, NOTHING).remove == (folder.name,)
+    assert verify(filled, folder)
+
+
+def test_a_backup_in_progress_is_neither_listed_nor_pruned(filled):
+    done = take_backup(filled, proof=False).folder
+    with partial_folder(filled.backup_dir, "20261128T000000Z-00000000") as partial:
+        shutil.copytree(done, partial, dirs_exist_ok=True)
+        assert plan_prune(filled, NOTHING).remove == (done.name,)
+        apply_prune(filled, plan_prune(filled, NOTHING))
+        assert (partial / MANIFEST_NAME).exists()
+
+
+def test_two_runs_that_prune_the_same_do_not_disturb_each_other(filled):
+    take_backup(filled, proof=False)
+    plan = plan_prune(filled, NOTHING)
+    assert apply_prune(filled, plan) == apply_prune(filled, plan)
+    assert list(filled.backup_dir.iterdir()) == []
+
+
+def test_newer_is_the_higher_number_also_when_the_clock_was_set_back(filled):
+    """The third backup says that it is older than the first, by its time and by its name."""
+    first, second, third = (take_backup(filled).folder for _ in range(3))
+    dated_back = third.rename(third.with_name("20200101T000000Z-00000000"))
+    manifest = json.loads((dated_back / MANIFEST_NAME).read_text()) | {"created_at": "2020-01-01T00:00:00Z"}
+    content = json.dumps(manifest).encode()
+    (dated_back / MANIFEST_NAME).write_bytes(content)
+    (dated_back / SIGNATURE_NAME).write_bytes(sign(load_key(filled), content))
+    plan = plan_prune(filled, NOTHING)
+    assert set(plan.keep) == {dated_back.name, second.name}
+    assert plan.remove == (first.name,)
+
+
+def test_the_way_back_from_a_restore_in_place_stays(postgres_target):
+    upgrade(postgres_target)
+    fill(postgres_target)
+    folder = take_backup(postgres_target, proof=False).folder
+    older, newer = (restore(postgres_target, folder, replace_it=True, in_place=True).safety.name for _ in range(2))
+    plan = plan_prune(postgres_target, NOTHING)
+    assert plan.keep == {newer: "the way back from the last restore in place"}
+    assert set(plan.remove) == {folder.name, older}

@@ -6,18 +6,20 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cms.database.backup import plan_backup
-from cms.database.backup_checks import check_client_defects, check_client_tools
+from cms.database.backup_checks import check_backup_key, check_client_defects, check_client_tools, check_other_disk
 from cms.database.engines import engine_for
 from cms.database.errors import BackupFailed
 from cms.database.keys import load_key
 from cms.database.manifest import MANIFEST_NAME, SIGNATURE_NAME, verify_backup
 from cms.database.shelf import verify
+from config import load_config
 from tests.database.backups import take_backup
 from tests.database.rows import connected
 
@@ -121,3 +123,27 @@ def test_a_manifest_that_is_nested_too_deep_stops_no_backup(filled):
     (filled.backup_dir / "deep").mkdir(parents=True)
     (filled.backup_dir / "deep" / MANIFEST_NAME).write_text("[" * 200_000)
     assert take_backup(filled).proven
+
+
+def test_backups_on_the_disk_of_what_they_are_backups_of_are_told(filled):
+    def told(target):
+        return [(each.id, each.text) for each in check_other_disk(target, load_config({"MEDIA_DIR": str(media)}))]
+
+    folder, media = filled.backup_dir, filled.media_dir
+    assert told(filled) == []  # nothing is there yet
+    folder.mkdir(mode=0o700)
+    media.mkdir()
+    assert told(filled) == [("backups.I006", f"{folder} is on the same disk as {media}")]
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        assert told(replace(filled, backup_dir=Path(elsewhere))) == []
+    media.rmdir()
+    shared = f"{folder} is on the same disk as {filled.url.database}"
+    assert told(filled) == ([("backups.I006", shared)] if filled.engine_name == "sqlite" else [])
+
+
+def test_backups_whose_key_is_gone_are_told(filled, tmp_path):
+    keyless = replace(filled, backup_key=None, backup_key_file=tmp_path / "gone")
+    assert check_backup_key(keyless) == []  # the first backup makes one
+    take_backup(filled, proof=False)
+    assert [problem.id for problem in check_backup_key(keyless)] == ["backups.E007"]
+    assert check_backup_key(filled) == []
