@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from cms.checks.messages import Problem
 
 Check = Callable[..., list[Problem]]
+Looking = Callable[[], AbstractContextManager[None]]
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -63,6 +65,10 @@ class Findings:
     unchecked: tuple[Unchecked, ...]
 
 
+class CannotLook(Exception):
+    """What a check looks at cannot be seen now; the text says why."""
+
+
 class Registry:
     """The checks of a program, in the order they were registered."""
 
@@ -91,12 +97,19 @@ class Registry:
         return [each for each in self._checks if each.tag in wanted and (deploy or not each.deploy)]
 
     def run(
-        self, tags: Iterable[str], *, deploy: bool, given: Mapping[str, Any], lacking: Mapping[str, str] = NOTHING
+        self,
+        tags: Iterable[str],
+        *,
+        deploy: bool,
+        given: Mapping[str, Any],
+        lacking: Mapping[str, str] = NOTHING,
+        looking: Looking = nullcontext,
     ) -> Findings:
         """Run the checks of the tags whose parameters are all given.
 
         given: name of a parameter → what the check looks at; Any, since each check looks at something else.
         lacking: name of a parameter, or a tag → why checks that need it, or have it, cannot look.
+        looking: opened around each check; raises CannotLook for what the check failed with, if that is no bug.
         """
         problems: list[Problem] = []
         checked: list[Measured] = []
@@ -110,8 +123,13 @@ class Registry:
                 why = lacking.get(missing[0], f"there is no {missing[0]} to look at")
                 unchecked.append(Unchecked(registered.name, registered.finds, why))
                 continue
-            problems += registered.check(**{name: given[name] for name in registered.needs})
-            checked.append(Measured(registered.name, registered.finds))
+            try:
+                with looking():
+                    problems += registered.check(**{name: given[name] for name in registered.needs})
+            except CannotLook as unable:
+                unchecked.append(Unchecked(registered.name, registered.finds, str(unable)))
+            else:
+                checked.append(Measured(registered.name, registered.finds))
         return Findings(tuple(problems), tuple(checked), tuple(unchecked))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
@@ -33,9 +31,8 @@ def check_drift(target: Target, connection: sa.Connection, scripts: ScriptDirect
     """
     if find_current(connection, scripts) is None or len(scripts.get_heads()) != 1:
         return []
-    at_once = replace(target, limits=replace(target.limits, deploy_wait_s=0))
     try:
-        with engine_for(target).deploy_lock(at_once, lambda _line: None):
+        with engine_for(target).deploy_lock(target.in_a_hurry(), lambda _line: None):
             return compare_with_history(target, connection, scripts)
     except DatabaseBusy:
         cure = "run the check again when the upgrade, backup or restore has ended"

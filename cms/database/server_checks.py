@@ -14,7 +14,7 @@ from cms.checks.messages import Problem, error, info, warning
 from cms.checks.registry import register
 from cms.database.checks import find_current
 from cms.database.engines import engine_for
-from cms.database.engines.pglock import DEPLOY_LOCK, describe_holder
+from cms.database.engines.pglock import DEPLOY_LOCK, describe_holder, list_lockers
 from cms.database.history import list_pending
 from cms.database.schema_checks import OLD_TRANSACTION_S
 from cms.database.target import Target
@@ -159,3 +159,17 @@ def check_other_run(target: Target, connection: sa.Connection) -> list[Problem]:
         return []
     what = f"{describe_holder(connection)} works on {target.name} now"
     return [info("server.I008", what, hint="wait until it has ended, and check again")]
+
+
+@register("server", only="postgresql")
+def check_readable(connection: sa.Connection) -> list[Problem]:
+    """server.W009: a session has locked a table, so that pages wait for it and checks cannot look."""
+    return [
+        warning(
+            "server.W009",
+            locker.text,
+            why="nobody else can read that until its transaction ends",
+            hint=f"let it end, or end it: SELECT pg_terminate_backend({locker.pid}); then check again",
+        )
+        for locker in list_lockers(connection)
+    ]

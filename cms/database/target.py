@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from cms.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[2]
 MIGRATIONS_DIR = ROOT / "migrations"
+HURRIED_CONNECT_S = 2
+"""The least that the driver makes of any number of seconds."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Limits:
     rehearsal_max_gb: a larger database is not rehearsed on; 0 for no limit.
     connect_timeout_s: how long a server may take to answer a new connection.
     maintenance_from_s: an upgrade that keeps readers waiting for that long closes the site meanwhile; 0 for never.
+    hurried: whether to give up at once on what is locked, and soon on a server that says nothing: for who only looks.
     """
 
     lock_timeout_ms: int = 100
@@ -36,6 +39,12 @@ class Limits:
     connect_timeout_s: int = 3
     rehearsal_max_gb: int = 0
     maintenance_from_s: int = 3
+    hurried: bool = False
+
+    def in_a_hurry(self) -> Limits:
+        """Return the limits for looking at a database that somebody else may be working on."""
+        wait_s = min(self.connect_timeout_s, HURRIED_CONNECT_S)
+        return replace(self, hurried=True, deploy_wait_s=0, connect_timeout_s=wait_s)
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,10 @@ class Target:
             ),
             hooks=Hooks(config["BEFORE_UPGRADE"], config["AFTER_UPGRADE"], config["UPGRADE_COMMAND_TIMEOUT_S"]),
         )
+
+    def in_a_hurry(self) -> Target:
+        """Return the same target for one who only looks, and waits for nobody."""
+        return replace(self, limits=self.limits.in_a_hurry())
 
     @property
     def engine_name(self) -> str:

@@ -17,6 +17,7 @@ class Pooler:
     def __init__(self, host: str, port: int, *, sessions: int) -> None:
         self._server = (host, port)
         self._sessions = sessions
+        self.silent = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -43,7 +44,7 @@ class Pooler:
                 backends[-1].write(startup)
                 greeting, _ = read_until_ready(backends[-1])
             inward.write(greeting)
-            relay(inward, backends)
+            relay(inward, backends, self.silent)
 
 
 def read_startup(client):
@@ -76,11 +77,13 @@ def read_until_ready(backend):
             return said, body != b"I"
 
 
-def relay(client, backends):
-    """Ask one session after the other, and change only between transactions."""
+def relay(client, backends, silent):
+    """Ask one session after the other, and change only between transactions. silent: once set, nothing is asked."""
     turn, asked = 0, b""
     while True:
         kind, body = read_message(client)
+        if silent.is_set():
+            continue
         asked += kind + struct.pack("!i", len(body) + 4) + body
         if kind not in {b"Q", b"S"}:
             continue

@@ -6,15 +6,21 @@ import contextlib
 import json
 import os
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cms.database.history import get_head, load_scripts
+from cms.database.engines import engine_for
+from cms.database.errors import DatabaseUnreachable
+from cms.database.history import get_head, load_scripts, read_version_rows
+from cms.database.looking import looking_at
+from tests.database.pooler import Pooler
 from tests.database.rows import connected, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +69,75 @@ def test_a_server_that_never_answers_is_one_answer(black_hole, tmp_path):
     assert problem["id"] == "database.E002"
     assert "timeout expired" in problem["why"]
     assert why == {"the database cannot be reached"}
+
+
+def test_a_pooler_that_has_no_session_left_is_one_answer(mute_server, tmp_path):
+    problem, why = only(check(f"postgresql://ada:s3cr3t@127.0.0.1:{mute_server}/blog", tmp_path))
+    assert problem["id"] == "database.E002"
+    assert problem["why"] == "the server did not answer within 2.5 s"
+    assert why == {"the database cannot be reached"}
+
+
+def test_a_locked_table_is_not_waited_for_and_its_holder_is_named(postgres_target, postgres_url, tmp_path):
+    upgrade(postgres_target)
+    with connected(postgres_target) as holder:
+        pid = holder.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        holder.exec_driver_sql("LOCK TABLE alembic_version, jobs")
+        problem, why = only(check(postgres_url, tmp_path))
+    assert problem["id"] == "server.W009"
+    told = f"process {pid} (cms-tool, idle in transaction) has locked alembic_version, jobs for"
+    assert problem["text"].startswith(told)
+    assert all(each.startswith(told) for each in why)
+
+
+def test_a_check_locks_nothing_while_it_looks(postgres_target, postgres_url):
+    upgrade(postgres_target)
+    with looking_at(postgres_target) as connection, connected(postgres_target) as other:
+        read_version_rows(connection)
+        other.exec_driver_sql("SET LOCAL lock_timeout = 1")
+        other.exec_driver_sql("LOCK TABLE alembic_version")
+
+
+def test_a_server_that_falls_silent_in_the_middle_is_one_answer(postgres_target):
+    url = postgres_target.url
+    between = Pooler(url.host, url.port, sessions=1)
+    target = replace(postgres_target, url=url.set(host="127.0.0.1", port=between.port))
+    with pytest.raises(DatabaseUnreachable, match="stopped answering") as unreachable:  # noqa: SIM117, PT012
+        with looking_at(target) as connection:
+            connection.exec_driver_sql("SELECT 1")
+            between.silent.set()
+            connection.exec_driver_sql("SELECT 1")
+    between.close()
+    assert "did not answer" in unreachable.value.why
+
+
+def test_a_migration_that_lost_its_client_is_not_waited_for(postgres_target, postgres_url, tmp_path):
+    upgrade(postgres_target)
+    with engine_for(postgres_target).open_tool(postgres_target, migrating=True).connect() as orphan:
+        orphan.exec_driver_sql("SELECT 1")
+        done = run(postgres_url, tmp_path / "backups")
+    (told,) = [each for each in json.loads(done.stdout)["problems"] if each["id"].startswith("database")]
+    assert told["id"] == "database.I011"
+
+
+def test_a_sqlite_file_that_somebody_holds_is_one_answer(sqlite_target, tmp_path):
+    upgrade(sqlite_target)
+    file = sqlite_target.url.database
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        problem, _ = only(check(f"sqlite:///{file}", tmp_path))
+    assert problem["id"] == "database.E002"
+    assert problem["why"] == "database is locked"
+
+
+@pytest.mark.parametrize("content", [b"This is a letter, and no database at all.\n" * 99, None])
+def test_a_file_that_is_no_sqlite_database_is_one_answer(tmp_path, content):
+    file = tmp_path / "cms.db"
+    file.write_bytes(content) if content else file.mkdir()
+    problem, _ = only(check(f"sqlite:///{file}", tmp_path))
+    assert problem["id"] == "database.E002"
+    assert problem["why"] == ("file is not a database" if content else "unable to open database file")
 
 
 def test_a_wrong_password_is_one_answer_that_does_not_show_it(postgres, tmp_path):
@@ -135,8 +210,6 @@ def test_somebody_elses_history_is_one_answer(target, environment, tmp_path):
 
 
 def engine_of(target):
-    from cms.database.engines import engine_for
-
     engine_for(target).prepare(target)
     return connected(target)
 
@@ -147,8 +220,18 @@ def engine_of(target):
 @pytest.fixture
 def old_server():
     """Return the port of a server that speaks PostgreSQL's protocol and says that it is 13.9."""
+    yield from serving(serve)
+
+
+@pytest.fixture
+def mute_server():
+    """Return the port of a server that lets a client in and answers no question."""
+    yield from serving(greet_only)
+
+
+def serving(answering):
     with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=accept, args=(server,), daemon=True).start()
+        threading.Thread(target=accept, args=(server, answering), daemon=True).start()
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
 
@@ -164,21 +247,27 @@ ANSWERS = {
 }
 
 
-def accept(server):
+def accept(server, answering):
     while True:
         try:
             client, _ = server.accept()
         except OSError:
             return
-        threading.Thread(target=serve_and_close, args=(client,), daemon=True).start()
+        threading.Thread(target=serve_and_close, args=(client, answering), daemon=True).start()
 
 
-def serve_and_close(client):
+def serve_and_close(client, answering):
     with client, client.makefile("rwb", buffering=0) as stream, contextlib.suppress(OSError, struct.error):
-        serve(stream)
+        answering(stream)
 
 
-def serve(client):
+def greet_only(client):
+    greet(client)
+    while client.read(1):
+        pass
+
+
+def greet(client):
     while True:
         length, code = struct.unpack("!ii", client.read(8))
         client.read(length - 8)
@@ -187,6 +276,10 @@ def serve(client):
         client.write(b"N")
     client.write(message("R", struct.pack("!i", 0)) + message("S", b"server_version\x0013.9\x00"))
     client.write(message("S", b"client_encoding\x00UTF8\x00") + message("Z", b"I"))
+
+
+def serve(client):
+    greet(client)
     query = b""
     while kind := client.read(1):
         (length,) = struct.unpack("!i", client.read(4))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,7 +18,17 @@ from cms.database.target import Target
 DEPLOY_LOCK = 0x636D7331
 POLL_S = 0.2
 ORPHAN_WAIT_S = 30
+HURRIED_ORPHAN_WAIT_S = 0.5
+"""The server ends a session a moment after its client has gone."""
 MIGRATING = "cms-migrate"
+
+
+@dataclass(frozen=True)
+class Locker:
+    """A session of the server that others wait for, and what it holds, in words."""
+
+    pid: int
+    text: str
 
 
 def wait_for_lock(connection: sa.Connection, target: Target, say: Say) -> None:
@@ -73,14 +84,15 @@ def wait_for_orphans(connection: sa.Connection, target: Target, say: Say) -> Non
     """Wait for sessions of a run that was killed: the server may still work for it. Raises DatabaseBusy."""
     query = f"""SELECT pid FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = '{MIGRATING}'"""  # noqa: S608 - a constant
+    patience_s = HURRIED_ORPHAN_WAIT_S if target.limits.hurried else ORPHAN_WAIT_S
     began = time.monotonic()
     told = False
     while pid := connection.exec_driver_sql(query).scalar():
         waited_s = time.monotonic() - began
-        if waited_s >= ORPHAN_WAIT_S:
+        if waited_s >= patience_s:
             raise DatabaseBusy(
                 f"a migration that lost its client still runs on {target.name}",
-                why=f"server process {pid} has not ended within {ORPHAN_WAIT_S} s",
+                why=f"server process {pid} has not ended within {patience_s} s",
                 hint=f"look at it in pg_stat_activity; SELECT pg_terminate_backend({pid}) ends it",
             )
         if waited_s > 1 and not told:
@@ -102,4 +114,20 @@ def list_holders(connection: sa.Connection) -> list[str]:
     return [
         f"process {pid} ({name}, {state}), whose transaction is {age_s} s old"
         for pid, name, state, age_s in connection.exec_driver_sql(query)
+    ]
+
+
+def list_lockers(connection: sa.Connection) -> list[Locker]:
+    """Return which sessions hold tables so that nobody else can read them. Waits for nothing."""
+    query = """
+        SELECT a.pid, coalesce(nullif(a.application_name, ''), 'unnamed'), a.state,
+               string_agg(DISTINCT c.relname, ', ' ORDER BY c.relname),
+               extract(epoch FROM clock_timestamp() - a.xact_start)::int
+        FROM pg_locks l JOIN pg_stat_activity a USING (pid) JOIN pg_class c ON c.oid = l.relation
+        WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND a.pid <> pg_backend_pid() AND c.relkind IN ('r', 'p')
+          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        GROUP BY a.pid, a.application_name, a.state, a.xact_start ORDER BY a.xact_start"""
+    return [
+        Locker(pid, f"process {pid} ({name}, {state}) has locked {tables} for {age_s} s")
+        for pid, name, state, tables, age_s in connection.exec_driver_sql(query)
     ]

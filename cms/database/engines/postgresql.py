@@ -48,6 +48,7 @@ from cms.database.engines.pgdatabases import (
     rename,
     swap,
 )
+from cms.database.engines.pghurry import IN_A_HURRY, connect_in_a_hurry
 from cms.database.engines.pginplace import loaded_in_place
 from cms.database.engines.pglock import (
     MIGRATING,
@@ -112,16 +113,19 @@ class PostgreSQL(DatabaseEngine):
         options = UNHURRIED
         if migrating:
             options += f" -c lock_timeout={limits.lock_timeout_ms} -c statement_timeout={limits.statement_timeout_s}s"
-        return sa.create_engine(
+        engine = sa.create_engine(
             target.url,
             poolclass=sa.NullPool,
             connect_args={
                 "connect_timeout": limits.connect_timeout_s,
                 "application_name": MIGRATING if migrating else "cms-tool",
                 "client_encoding": ENCODING,
-                "options": options,
+                "options": options + (IN_A_HURRY if limits.hurried else ""),
             },
         )
+        if limits.hurried:
+            event.listen(engine, "do_connect", connect_in_a_hurry)
+        return engine
 
     def prepare(self, target: Target) -> None:
         with connecting(target, self.open_tool(target)) as connection:

@@ -30,6 +30,8 @@ from cms.database.engines.base import (
     kept_prefix,
 )
 from cms.database.engines.sqlitefiles import (
+    BUSY_TIMEOUT_S,
+    HURRIED_BUSY_TIMEOUT_S,
     copy_into,
     copy_over,
     database_path,
@@ -69,7 +71,8 @@ class SQLite(DatabaseEngine):
 
     def _engine(self, target: Target, *, foreign_keys: bool = True, **pool: object) -> sa.Engine:
         def connect() -> sqlite3.Connection:
-            connection = open_file(database_path(target))
+            wait_s = HURRIED_BUSY_TIMEOUT_S if target.limits.hurried else BUSY_TIMEOUT_S
+            connection = open_file(database_path(target), busy_timeout_s=wait_s)
             connection.execute("PRAGMA schema_version")  # reads the file: one that is no database fails here
             connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
             return connection

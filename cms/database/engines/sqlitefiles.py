@@ -22,6 +22,7 @@ from cms.database.target import Target
 from cms.errors import CmsError
 
 BUSY_TIMEOUT_S = 5
+HURRIED_BUSY_TIMEOUT_S = 0.1
 TAKE_OVER_S = 30
 BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 STEPS = 2
@@ -41,10 +42,10 @@ def database_path(target: Target) -> Path:
     return Path(target.url.database)
 
 
-def open_file(path: Path) -> sqlite3.Connection:
+def open_file(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     """Open an existing file; never creates one, because a mistyped path must not become an empty site."""
     address = f"file:{quote(str(path))}?mode=rw"
-    return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(address, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:

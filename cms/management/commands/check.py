@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -87,15 +88,14 @@ def look(app: Flask, tags: tuple[str, ...], *, deploy: bool) -> tuple[list[Probl
     """Run the checks with whatever can be looked at; what cannot be reached is itself a finding."""
     from cms.checks.messages import error
     from cms.checks.registry import registry
-    from cms.database.checks import find_current
     from cms.database.engines import engine_for
-    from cms.database.engines.base import connecting
     from cms.database.errors import DatabaseUnreachable, DatabaseUnsupported, HistoryBroken
     from cms.database.history import load_scripts
+    from cms.database.looking import explaining, looking_at
     from cms.database.schema import Base
     from cms.database.target import Target
 
-    target = Target.of(app.config)
+    target = Target.of(app.config).in_a_hurry()
     given: dict[str, Any] = {"config": app.extensions["settings"], "target": target, "metadata": Base.metadata}
     lacking: dict[str, str] = {}
     early: list[Problem] = []
@@ -107,12 +107,12 @@ def look(app: Flask, tags: tuple[str, ...], *, deploy: bool) -> tuple[list[Probl
     if "connection" not in registry.needs(tags, deploy=deploy):
         return early, registry.run(tags, deploy=deploy, given=given, lacking=lacking)
     try:
-        with connecting(target, engine_for(target).open_tool(target)) as connection:
+        with looking_at(target) as connection:
             engine_for(target).describe_server(connection)
-            if "scripts" in given and find_current(connection, given["scripts"]) is None:
-                lacking["schema"] = "the database is at no revision of this history"
             given["connection"] = connection
-            return early, registry.run(tags, deploy=deploy, given=given, lacking=lacking)
+            lacking |= why_no_schema(given)
+            looking = partial(explaining, connection)
+            return early, registry.run(tags, deploy=deploy, given=given, lacking=lacking, looking=looking)
     except DatabaseUnreachable as unreachable:
         early.append(error("database.E002", unreachable.what, why=unreachable.why, hint=str(unreachable.hint)))
         lacking["connection"] = "the database cannot be reached"
@@ -121,3 +121,18 @@ def look(app: Flask, tags: tuple[str, ...], *, deploy: bool) -> tuple[list[Probl
         lacking["connection"] = old.what
     given.pop("connection", None)
     return early, registry.run(tags, deploy=deploy, given=given, lacking=lacking)
+
+
+def why_no_schema(given: dict[str, Any]) -> dict[str, str]:
+    """Return why checks of the tag "schema" have nothing to compare with, if they have not."""
+    from cms.checks.registry import CannotLook
+    from cms.database.checks import find_current
+    from cms.database.looking import explaining
+
+    try:
+        with explaining(given["connection"]):
+            if "scripts" in given and find_current(given["connection"], given["scripts"]) is None:
+                return {"schema": "the database is at no revision of this history"}
+    except CannotLook as unable:
+        return {"schema": str(unable)}
+    return {}
