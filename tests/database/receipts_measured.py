@@ -6,8 +6,8 @@ SCHEMA = """
 CREATE TABLE parent (id int PRIMARY KEY, name text);
 CREATE TABLE item (
     id int PRIMARY KEY, parent_id int REFERENCES parent, small int NOT NULL DEFAULT 0, title varchar(300), note text,
-    price numeric(8, 2), at timestamptz NOT NULL DEFAULT now(), at_local timestamp, document json, filled int, code text,
-    CONSTRAINT filled_there CHECK (filled IS NOT NULL)
+    price numeric(8, 2), at timestamptz NOT NULL DEFAULT now(), at_local timestamp, document json, filled int,
+    code text, CONSTRAINT filled_there CHECK (filled IS NOT NULL)
 );
 CREATE INDEX item_title ON item (title);
 CREATE UNIQUE INDEX item_code ON item (code);
