@@ -176,6 +176,8 @@ class Config:
     UPGRADE_COMMAND_TIMEOUT_S: int = setting(whole_number(1, 86_400), "60")
     DEPLOY_LOCK_WAIT_S: int = setting(whole_number(0, 86_400), "900")
 
+    ADMIN_IDLE_MIN: int = setting(whole_number(1, 20_160), "30")
+
     ACTIVITY_KEEP_DAYS: int = setting(whole_number(0, 36_500), "365")
 
     JOBS_URL: str = setting(jobs_address, "sqlite:///instance/jobs.db", secret=True)

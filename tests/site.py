@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from psycopg import sql
 
+from cms.accounts.current import needs
 from cms.accounts.models import User
 from cms.accounts.services import create_user
 from cms.app import create_app
@@ -163,6 +164,11 @@ def open_site(app: Flask) -> Site:
 @pytest.fixture
 def site(app: Flask) -> Site:
     return open_site(app)
+
+
+def add_page(app: Flask, path: str, view: Callable[[], Any]) -> None:  # Any: what Flask takes for an answer
+    """Give the site one more page that everybody may see."""
+    app.add_url_rule(path, path, needs("site.see")(view))
 
 
 # --- statements -------------------------------------------------------------------------------------------------

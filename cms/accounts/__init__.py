@@ -9,5 +9,11 @@ if TYPE_CHECKING:
 
 
 def init_app(app: Flask) -> None:
-    """Register the feature's tables; importing them is what does it."""
-    from . import models  # noqa: F401, PLC0415
+    """Register the pages, with them the tables, and ask the permission table before each request."""
+    from . import account_views, current, private_pages, sign_in_views  # noqa: PLC0415
+
+    current.init_app(app)
+    private_pages.init_app(app)
+    app.register_blueprint(sign_in_views.signing)
+    app.register_blueprint(account_views.account)
+    private_pages.add_to_menu(app, "Account", "/account/", "account.see")

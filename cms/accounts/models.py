@@ -1,14 +1,24 @@
-"""The table ``users``, as the sites that this CMS adopts have it."""
+"""The tables ``users``, as the sites that this CMS adopts have it, ``roles``, ``sessions`` and ``rate_limits``."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import datetime
 
-from sqlalchemy import Boolean, String, Uuid, false, text, true
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, Uuid, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from cms.database.schema import Base, UtcDateTime
+from cms.database.schema import Base, JsonColumn, UtcDateTime
+
+
+class Role(Base):
+    """A role that people may have. permissions: the roles of cms/accounts/permissions.py whose rights it has."""
+
+    __tablename__ = "roles"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    description: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    permissions: Mapped[list[str]] = mapped_column(JsonColumn, default=list, server_default=text("'[]'"))
 
 
 class User(Base):
@@ -33,7 +43,9 @@ class User(Base):
     country: Mapped[str | None] = mapped_column(String(100))
     is_active: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
     is_verified: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
-    role: Mapped[str] = mapped_column(String(20), default="user", server_default=text("'user'"), index=True)
+    role: Mapped[str] = mapped_column(
+        ForeignKey("roles.name", ondelete="RESTRICT"), default="user", server_default=text("'user'"), index=True
+    )
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -42,3 +54,34 @@ class User(Base):
         """The name that readers see: first and last name, else the username."""
         full = " ".join(part for part in (self.first_name, self.last_name) if part)
         return full or self.username
+
+
+class UserSession(Base):
+    """One browser in which somebody is signed in."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"))
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    browser: Mapped[str] = mapped_column(String(200))
+    address: Mapped[str | None] = mapped_column(String(45))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When the person last proved who they are, by password.
+    proven_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        Index("ix_sessions_user_used", "user_id", "used_at"),
+        Index("ix_sessions_used_at", "used_at"),
+    )
+
+
+class RateLimit(Base):
+    """How often something was tried until ``ends_at``. key: the limit's name and a hash of whom it counts."""
+
+    __tablename__ = "rate_limits"
+
+    key: Mapped[str] = mapped_column(String(100), primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)
+    ends_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

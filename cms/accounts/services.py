@@ -9,9 +9,10 @@ from sqlalchemy import func, select
 
 from cms.accounts.errors import AccountExists, AccountInvalid
 from cms.accounts.models import User
+from cms.accounts.passwords import hash_password
 from cms.accounts.queries import AnySession, find_user
 
-__all__ = ["AccountExists", "AccountInvalid", "create_user", "find_or_create_author", "hash_password"]
+__all__ = ["AccountExists", "AccountInvalid", "create_user", "find_or_create_author"]
 
 USERNAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,50}")  # "." and ".." could not end an address
 # Sanity only: whether an address exists, a mail to it tells.
@@ -119,10 +120,3 @@ def refuse_taken(session: AnySession, username: str, email: str) -> None:
     if taken.username.lower() == username.lower():
         raise AccountExists(f"the username {taken.username} is taken", hint="choose another; nothing was changed")
     raise AccountExists(f"the e-mail address {taken.email} has an account", hint="nothing was changed")
-
-
-def hash_password(password: str) -> str:
-    """Return the argon2id hash with its parameters and salt. Source: OWASP password storage cheat sheet."""
-    from argon2 import PasswordHasher  # noqa: PLC0415 - no page of a reader needs it
-
-    return PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(password)

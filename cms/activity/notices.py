@@ -20,9 +20,9 @@ from cms.jobs.services import AnySession
 from cms.mail.services import send_mail, write_mail
 from cms.web.logs import escaped
 from cms.web.paging import Cursor, Page, Place
+from cms.web.paths import is_own_path
 
 KIND = re.compile(r"[a-z_]+\.[a-z_]+")
-PATH = re.compile(r"/(?![/\\])[^\s\\\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,499}")
 LONGEST_TEXT = 500
 READ_KEPT = timedelta(days=90)
 UNREAD_KEPT = timedelta(days=365)
@@ -120,7 +120,7 @@ def notify(
 def checked_text(notice: Notice) -> str:
     """Return the text in one line. Raises NoticeInvalid for a path that leads away, and for what is too long."""
     text = escaped(" ".join(notice.text.split()))
-    if not text or len(text) > LONGEST_TEXT or (notice.path is not None and not PATH.fullmatch(notice.path)):
+    if not text or len(text) > LONGEST_TEXT or (notice.path is not None and not is_own_path(notice.path)):
         raise NoticeInvalid(
             f"nobody can be told {text[:60]!r}",
             why=f"it has {len(text)} characters, of 1 to {LONGEST_TEXT}, or leads elsewhere: {notice.path!r:.80}",

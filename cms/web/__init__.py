@@ -10,7 +10,19 @@ if TYPE_CHECKING:
 
 def init_app(app: Flask) -> None:
     """Set up what every page shares."""
-    from . import discovery, errors, gate, headers, health, logs, maintenance, pages, proxies, static_files  # noqa: PLC0415
+    from . import (  # noqa: PLC0415
+        discovery,
+        errors,
+        gate,
+        headers,
+        health,
+        logs,
+        maintenance,
+        origin,
+        pages,
+        proxies,
+        static_files,
+    )
 
-    for part in (logs, proxies, gate, maintenance, headers, static_files, pages, errors, health, discovery):
+    for part in (logs, proxies, gate, maintenance, origin, headers, static_files, pages, errors, health, discovery):
         part.init_app(app)

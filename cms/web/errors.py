@@ -34,7 +34,11 @@ MESSAGES = {
     400: Message(
         "This address does not make sense", "Something in it is broken. Perhaps a link was cut short on its way."
     ),
-    403: Message("This is not for everybody", "You may not see this page."),
+    401: Message(
+        "You are not signed in",
+        "Nothing was changed. Sign in on another page, come back to this one, and send it once more.",
+    ),
+    403: Message("This is not for everybody", "You may not see this page, or not do this. Nothing was changed."),
     404: Message(
         "There is no page here",
         "The address may be mistyped, or the post was withdrawn by its author. Posts that have moved are found"

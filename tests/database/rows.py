@@ -77,6 +77,11 @@ def fill(target: Target, *, posts: int = 3) -> None:
         if "notifications" in tables:
             row = {"id": uuid.uuid4(), "user_id": ada["uuid"], "kind": "blog.returned", "text": "ä", "key": "1"}
             insert(connection, "notifications", row)
+        if "sessions" in tables:
+            row = {"id": uuid.uuid4(), "user_id": ada["uuid"], "secret_hash": "0" * 64, "browser": "ä"}
+            insert(connection, "sessions", {**row, "used_at": MOMENT, "proven_at": MOMENT})
+        if "rate_limits" in tables:
+            insert(connection, "rate_limits", {"key": "sign-in:0", "count": 1}, moment="ends_at")
         if "notification_preferences" in tables:
             chosen = {"user_id": ada["uuid"], "kind": "blog.returned", "on_site": True, "by_mail": False}
             insert(connection, "notification_preferences", chosen, moment=None)

@@ -37,6 +37,7 @@ def app(environ, start_response):
 CONNECTED_SITE = """
 import os
 from sqlalchemy import text
+from cms.accounts.current import needs
 from cms.extensions import db
 from wsgi import app
 
@@ -48,6 +49,7 @@ with app.app_context():
     db.session.remove()
 
 @app.get("/connection")
+@needs("site.see")
 def show_connection():
     return f"{os.getpid()} {ask()} {parents_connection}"
 """

@@ -12,14 +12,14 @@ from flask.testing import FlaskClient
 
 from cms.extensions import db
 from cms.web.errors import MESSAGES
-from tests.site import Site, running, settings_for
+from tests.site import Site, add_page, running, settings_for
 
 PAGES = ["/", "/post/", "/tag/lamps/", "/author/ada/", "/nowhere/"]
 
 
 @pytest.mark.parametrize("code", MESSAGES)
 def test_each_error_has_a_page_in_the_look_of_the_site(sqlite_app: Flask, code: int):
-    sqlite_app.add_url_rule("/broken/", "broken", lambda: abort(code))
+    add_page(sqlite_app, "/broken/", lambda: abort(code))
     answer = sqlite_app.test_client().get("/broken/")
     assert answer.status_code == code
     assert MESSAGES[code].title in answer.text
@@ -28,7 +28,7 @@ def test_each_error_has_a_page_in_the_look_of_the_site(sqlite_app: Flask, code: 
 
 
 def test_an_error_without_words_of_its_own_still_has_a_page(sqlite_app: Flask):
-    sqlite_app.add_url_rule("/broken/", "broken", lambda: abort(418))
+    add_page(sqlite_app, "/broken/", lambda: abort(418))
     answer = sqlite_app.test_client().get("/broken/")
     assert (answer.status_code, "<h1>" in answer.text) == (418, True)
 
@@ -43,7 +43,7 @@ def test_a_bug_shows_no_details(sqlite_app: Flask):
     def break_down() -> str:
         raise ZeroDivisionError("the secret is 42")
 
-    sqlite_app.add_url_rule("/broken/", "broken", break_down)
+    add_page(sqlite_app, "/broken/", break_down)
     answer = sqlite_app.test_client().get("/broken/")
     assert answer.status_code == 500
     assert "42" not in answer.text

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cms.web.logs import JsonLine, TextLine, find_request_id, working_for
-from tests.site import running, settings_for
+from tests.site import add_page, running, settings_for
 
 LINE_ENDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -54,7 +54,7 @@ def test_a_refused_host_cannot_write_a_line_of_its_own(sqlite_app: Flask, monkey
 
 def test_an_error_page_and_its_log_line_carry_the_same_id(sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "stderr", seen := io.StringIO())
-    sqlite_app.add_url_rule("/broken/", "broken", lambda: 1 // 0)
+    add_page(sqlite_app, "/broken/", lambda: 1 // 0)
     answer = sqlite_app.test_client().get("/broken/")
     request_id = answer.headers["X-Request-ID"]
     assert re.fullmatch(r"[0-9a-f]{16}", request_id)

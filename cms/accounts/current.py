@@ -1,0 +1,205 @@
+"""Who asks, and may they: each request is held against the permission table before any view sees it.
+
+A view says what it needs with ``@needs("post.change")``. Whoever may do that to no object at all is refused here; a
+view that shows or changes an object asks again with the object in hand, by ``demand`` or ``Person.may``.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from ipaddress import ip_address, ip_network
+from typing import Any, TypeVar
+from uuid import UUID
+
+from flask import Flask, Response, abort, current_app, g, redirect, request, url_for
+from markupsafe import Markup
+from werkzeug.exceptions import TooManyRequests
+from werkzeug.wrappers import Response as AnyResponse
+
+from cms.accounts.limits import Limit, count_try
+from cms.accounts.permissions import PERMISSIONS, VISITOR, Permission
+from cms.accounts.sessions import LASTS, PROOF_LASTS, TOUCHED_EVERY, Client, Person, find_person, touch_session
+from cms.extensions import db, transaction
+from cms.web.origin import SAFE_METHODS
+from cms.web.paths import is_own_path
+
+logger = logging.getLogger(__name__)
+
+View = TypeVar("View", bound=Callable[..., Any])  # Any: what Flask takes for an answer
+CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
+# Blueprints, and Flask's own endpoint, whose pages are for everybody and only read.
+OPEN = frozenset({"static", "health", "jobs_health", "discovery", "media"})
+OPEN |= {"blogs", "feeds", "sitemaps", "search", "archive"}
+
+
+def init_app(app: Flask) -> None:
+    """Ask before each request, and keep what only one person may see out of every cache."""
+    app.before_request(authorize)
+    app.after_request(keep_private)
+    app.jinja_env.globals["csrf_field"] = csrf_field
+
+
+def needs(permission: str) -> Callable[[View], View]:
+    """Say which permission of the table a view needs. KeyError if the table has no such row."""
+
+    def mark(view: View) -> View:
+        view.permission = PERMISSIONS[permission]  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def permission_of(endpoint: str) -> Permission | None:
+    """Return what an endpoint needs; None for one that nobody thought of, which nobody may use."""
+    if endpoint.partition(".")[0] in OPEN:
+        return PERMISSIONS["site.see"]
+    return getattr(current_app.view_functions[endpoint], "permission", None)
+
+
+def authorize() -> AnyResponse | None:
+    """Refuse who may not, or send them to where they can show that they may. Public pages ask no database for it."""
+    if request.endpoint is None or request.method == "OPTIONS":  # no view will run
+        return None
+    permission = permission_of(request.endpoint)
+    if permission is None or permission.changes == (request.method in SAFE_METHODS):
+        logger.error("refused endpoint=%s method=%s: no such row in the table", request.endpoint, request.method)
+        abort(403)
+    if VISITOR in permission.grants:
+        return None
+    person = find_current()
+    if person is None:
+        return ask_to_sign_in()
+    if not person.may_ever(permission.name) or (permission.changes and not has_csrf_token(person)):
+        abort(403)
+    if permission.is_dangerous and now() - person.proven_at > PROOF_LASTS:
+        return redirect(url_for("sign_in.show_confirm", next=page_asked_for()), 303)
+    if now() - person.used_at > TOUCHED_EVERY:
+        with transaction() as session:
+            touch_session(session, person, client=client_of_request(), at=now())
+    return None
+
+
+def ask_to_sign_in() -> AnyResponse:
+    """Send a reader to the page for it, and from there back. What was sent would be lost on the way, so it stays."""
+    if request.method not in SAFE_METHODS:
+        abort(401)
+    return redirect(url_for("sign_in.show_sign_in", next=page_asked_for()), 303)
+
+
+def find_current() -> Person | None:
+    """Return who is signed in, or None; reads the session once in a request. The answer is nobody else's from then on.
+
+    A page for everybody must not ask: it would no longer be the same for all, and no cache could keep it.
+    """
+    if "person" not in g:
+        secret = request.cookies.get(cookie_name(), "")
+        idle = timedelta(minutes=current_app.config["ADMIN_IDLE_MIN"])
+        g.person = find_person(db.session, secret, admin_idle=idle, at=now()) if secret else None
+    person: Person | None = g.person
+    return person
+
+
+def get_current() -> Person:
+    """Return who is signed in, in a view that needs a permission; 401 if nobody is."""
+    return find_current() or abort(401)
+
+
+def demand(permission: str, *, owner: UUID | None = None, state: str = "") -> Person:
+    """Return who is signed in if they may do this to the object, else answer 403. owner, state: the object's."""
+    person = get_current()
+    if not person.may(permission, owner=owner, state=state):
+        abort(403)
+    return person
+
+
+def keep_private(response: Response) -> Response:
+    """Let nobody keep an answer for which a session was read, nor tell other sites where it was."""
+    if "person" in g:
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.vary.add("Cookie")
+    return response
+
+
+# --- the cookie, and what proves that a form is ours --------------------------------------------------------------
+
+
+def cookie_name() -> str:
+    """Return a name that browsers take only from this host and by https, where the site has that."""
+    return "__Host-session" if is_https() else "session"
+
+
+def is_https() -> bool:
+    return str(current_app.config["SITE_URL"]).startswith("https://")
+
+
+def set_cookie(response: AnyResponse, secret: str) -> None:
+    response.set_cookie(
+        cookie_name(), secret, max_age=LASTS, secure=is_https(), httponly=True, samesite="Lax", path="/"
+    )
+
+
+def delete_cookie(response: AnyResponse) -> None:
+    response.delete_cookie(cookie_name(), secure=is_https(), httponly=True, samesite="Lax", path="/")
+
+
+def csrf_token(session_id: UUID) -> str:
+    """Return what every form of this session must bring along."""
+    key: str = current_app.config["SECRET_KEY"]
+    return hmac.new(key.encode(), b"csrf:" + session_id.bytes, sha256).hexdigest()
+
+
+def has_csrf_token(person: Person) -> bool:
+    given = request.form.get(CSRF_FIELD) or request.headers.get(CSRF_HEADER, "")
+    return hmac.compare_digest(given.encode(), csrf_token(person.session_id).encode())
+
+
+def csrf_field() -> Markup:
+    """Return the hidden field for a form on a page that needs a permission."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_FIELD, csrf_token(get_current().session_id))
+
+
+# --- the request --------------------------------------------------------------------------------------------------
+
+
+def client_of_request() -> Client:
+    return Client(browser=request.headers.get("User-Agent", ""), address=request.remote_addr)
+
+
+def page_asked_for() -> str:
+    """Return the path that was asked for, or for a form the path of its page."""
+    if request.method in SAFE_METHODS:
+        return request.full_path.rstrip("?")
+    path = request.headers.get("Referer", "").removeprefix(request.host_url.rstrip("/"))
+    return path if is_own_path(path) else "/account/"
+
+
+def next_path() -> str:
+    """Return where the reader wanted to go, ``next`` of the form or address; the account page if that leads away."""
+    path = request.values.get("next", "")
+    return path if is_own_path(path) else "/account/"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def address_of_request() -> str:
+    """Return the network that limits count by: one IPv4 address, or the 64 bits that one customer of IPv6 has."""
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False))  # noqa: PLR2004
+
+
+def count_or_refuse(*tries: tuple[Limit, str]) -> None:
+    """Count one try against each limit, for whom it counts; 429 with the time to wait if one of them is passed."""
+    with transaction() as session:
+        wait_s = max(count_try(session, limit, whom, at=now()) for limit, whom in tries)
+    if wait_s:
+        raise TooManyRequests(retry_after=wait_s)

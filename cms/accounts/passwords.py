@@ -1,0 +1,41 @@
+"""Passwords: argon2id hashes, and comparing with one. Source: OWASP password storage cheat sheet for the strength."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+# Of a password that nobody knows: what is compared where there is no hash, so that it takes as long.
+NOBODYS_HASH = "$argon2id$v=19$m=19456,t=2,p=1$PMfRlDuAlF/hlRvWs2LKOA$GpTL0gwu8PR50hshzzi6Ik9c8HxyfRwep7ZlVYo3oZs"
+
+
+@cache
+def hasher() -> PasswordHasher:
+    from argon2 import PasswordHasher  # noqa: PLC0415 - no page of a reader needs it
+
+    return PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+
+
+def hash_password(password: str) -> str:
+    """Return the argon2id hash with its parameters and salt: 19 MiB, 2 rounds, 1 thread."""
+    return hasher().hash(password)
+
+
+def is_password(password: str, password_hash: str | None) -> bool:
+    """Tell whether the hash is this password's. Takes as long where there is no hash, or one of another kind."""
+    from argon2.exceptions import InvalidHashError, VerificationError  # noqa: PLC0415
+
+    try:
+        return hasher().verify(password_hash or NOBODYS_HASH, password) and password_hash is not None
+    except VerificationError:
+        return False
+    except InvalidHashError:
+        return is_password(password, None)
+
+
+def is_outdated(password_hash: str) -> bool:
+    """Tell whether the hash was made with less, or other, strength than is agreed now."""
+    return hasher().check_needs_rehash(password_hash)
