@@ -232,12 +232,21 @@ def start_server(folder: Path, bin_dir: Path) -> PostgresServer:
     return PostgresServer(url, with_password, major, bin_dir)
 
 
-def _start(runner: Unprivileged, folder: Path, bin_dir: Path) -> int:
+def restart_server(server: PostgresServer, folder: Path) -> None:
+    """Start a server again that was killed, at its port. Raises NoPostgresError."""
+    assert server.bin_dir
+    # A process that nobody reaps looks like one at work: to the locks of the folder and of the socket.
+    for lock in (folder / "data" / "postmaster.pid", *folder.glob(".s.PGSQL.*")):
+        lock.unlink()
+    _start(Unprivileged.here(), folder, server.bin_dir, port=urlsplit(server.url).port)
+
+
+def _start(runner: Unprivileged, folder: Path, bin_dir: Path, *, port: int | None = None) -> int:
     """Start the cluster and return its port; a port that another program took in between is tried again."""
     for remaining in reversed(range(START_TRIES)):
-        port = _free_port()
+        chosen = port or _free_port()
         options = (
-            f"-F -h 127.0.0.1 -p {port} -k {shlex.quote(str(folder))} -c shared_buffers=64MB -c max_wal_size=256MB"
+            f"-F -h 127.0.0.1 -p {chosen} -k {shlex.quote(str(folder))} -c shared_buffers=64MB -c max_wal_size=256MB"
         )
         try:
             runner.run(bin_dir / "pg_ctl", "start", "-w", "-D", folder / "data", "-l", folder / "log", "-o", options)
@@ -246,7 +255,7 @@ def _start(runner: Unprivileged, folder: Path, bin_dir: Path) -> int:
             if not remaining or "could not bind" not in log:
                 raise NoPostgresError(f"{error}\n{log}") from error
         else:
-            return port
+            return chosen
     raise AssertionError("unreachable")
 
 
