@@ -132,7 +132,7 @@ class RunLog:
         except OSError as error:
             self._say(f"this run is not written down: {error.filename or folder}: {error.strerror}")
             return
-        about = {"run": self.run, "by": who(), "code": self.code}
+        about = {"run": self.run, "by": who(), "code": self.code, "phase": self._phase}
         self.write("began", command=command, database=target.name, before=before, goal=goal, **about)
         for phase in self.phases:
             self.write("phase", phase=self._phase, ended=phase.name, duration_ms=phase.duration_ms)
@@ -216,14 +216,14 @@ def read_run(path: Path, target: Target) -> PastRun | None:
     began = events[0] if events else {}
     if began.get("event") != "began" or began.get("database") != target.name:
         return None
-    with suppress(KeyError, TypeError, ValueError):
+    with suppress(LookupError, TypeError, ValueError):
         return describe(began, events, alive=alive)
     return None
 
 
 def describe(began: Mapping[str, Any], events: list[dict[str, Any]], *, alive: bool) -> PastRun:  # Any: JSON
     ends = [event for event in events if event["event"] in ENDS]
-    phases = [str(event["phase"]) for event in events if event["event"] == "phase"]
+    phases = [str(event["phase"]) for event in events if "phase" in event]
     took: dict[str, int] = {}
     for event in events:
         if "ended" in event:

@@ -161,7 +161,7 @@ class Ground:
         if self.target.engine_name == "sqlite":
             return
         deadline = time.monotonic() + LONGEST_S
-        with connected(self.target) as connection:
+        with engine_for(self.target).open_tool(self.target).connect() as connection:
             while connection.exec_driver_sql(OTHERS).scalar_one():
                 connection.rollback()
                 assert time.monotonic() < deadline

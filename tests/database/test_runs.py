@@ -45,6 +45,8 @@ def enter(self, name, **facts):
 release.RunLog.enter = enter
 apply_release(target, say=print)
 """
+LATER = len(list((ROOT / "migrations/versions").glob("*.py"))) - 2
+"""How many revisions come after SECOND."""
 
 
 def die_in(target, phase):
@@ -92,7 +94,7 @@ def test_a_run_that_died_is_told_with_its_phase_and_the_next_one_goes_on(target,
     die_in(target, phase)
     (run,) = list_runs(target)
     assert (run.came_to, run.phase) == ("died", phase)
-    assert len(run.stored) == (3 if phase == "post-checks" else 0)
+    assert len(run.stored) == (LATER if phase == "post-checks" else 0)
     apply_release(target, say=quiet)
     told = subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), "migration-history"],
@@ -198,11 +200,11 @@ def test_a_failure_says_where_the_database_stands_and_what_leads_on_and_back(tar
     head = get_head(load_scripts(target))
     (run,) = list_runs(longer)
     hint = str(failed.value.hint)
-    assert f"is at {head}: 3 of 4 revisions applied" in hint
+    assert f"is at {head}: {LATER} of {LATER + 1} revisions applied" in hint
     assert "go on with: python manage.py backup-and-migrate" in hint
     assert f"python manage.py downgrade {SECOND}" in hint
     assert f"python manage.py restore {run.backup} --replace" in hint
-    assert (run.came_to, len(run.stored)) == ("failed", 3)
+    assert (run.came_to, len(run.stored)) == ("failed", LATER)
     assert run.why == failed.value.what
 
 
@@ -227,7 +229,7 @@ def test_a_run_that_is_told_to_stop_says_where_the_database_stands(target, tmp_p
     said = []
     with pytest.raises(Terminated):
         apply_release(longer, rehearsal=False, say=said.append)
-    assert f"is at {get_head(load_scripts(target))}: 3 of 4 revisions applied; go on with" in said[-1]
+    assert f"is at {get_head(load_scripts(target))}: {LATER} of {LATER + 1} revisions applied; go on with" in said[-1]
     assert list_runs(longer)[0].came_to == "stopped"
 
 
@@ -278,3 +280,13 @@ def test_a_torn_line_of_a_killed_run_is_left_out(target):
     os.utime(file)
     assert apply_release(target, say=quiet).applied == ()
     assert digests(target) == before
+
+
+def test_a_run_that_was_killed_at_its_first_line_is_told(target):
+    upgrade(target, SECOND)
+    fill(target)
+    apply_release(target, say=quiet)
+    (file,) = (target.backup_dir / FOLDER).iterdir()
+    file.write_text(file.read_text().splitlines()[0] + "\n")
+    (run,) = list_runs(target)
+    assert (run.came_to, run.phase, run.phases) == ("died", "checks", ())
