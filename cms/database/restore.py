@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -165,11 +166,24 @@ def restore_beside(
     """Return how many media came back, and where the former database is."""
     dump = plan.folder / manifest.dump.name
     with ExitStack() as scratches:
-        with locked_if_there(target, say):
+        with locked_if_there(target, say), telling_of_the_disk(target):
             scratch = scratches.enter_context(restored(target, dump, manifest.contents, envelope=envelope, say=say))
             media = restore_media(plan.folder, manifest.media, target.media_dir, envelope=envelope)
         say("putting it in place")
         return media, engine_for(target).take_over(target, scratch, new_kept_name(target)), None
+
+
+@contextmanager
+def telling_of_the_disk(target: Target) -> Iterator[None]:
+    """Raise RestoreFailed for what the disk refuses before anything was put in place."""
+    try:
+        yield
+    except OSError as error:
+        raise RestoreFailed(
+            f"the backup could not be loaded beside {target.name}",
+            why=str(error),
+            hint=f"check folders and free space; {target.name} still holds what it held before",
+        ) from error
 
 
 def restore_in_place(

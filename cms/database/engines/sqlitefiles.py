@@ -184,7 +184,7 @@ def copy_over(scratch: Path, live: Path, target: Target, *, former: Path | None)
         copy = copy_in_two_steps if is_wal and page_size(source) == page_size(destination) else copy_alone
         try:
             copy(source, destination, aside)
-        except (sqlite3.Error, CmsError) as error:
+        except (sqlite3.Error, OSError, CmsError) as error:
             if former:
                 former.unlink(missing_ok=True)  # nothing was replaced, so there is nothing to undo
             if isinstance(error, CmsError):
