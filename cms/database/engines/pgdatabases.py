@@ -277,7 +277,9 @@ def end_sessions(connection: psycopg.Connection, target: Target, done: threading
 
 def describe_sessions(connection: psycopg.Connection, target: Target) -> str:
     """Return who is connected to the target, for a message."""
-    query = "SELECT pid, usename, application_name FROM pg_stat_activity WHERE datname = %s ORDER BY backend_start"
+    query = """
+        SELECT pid, usename, application_name FROM pg_stat_activity
+        WHERE datname = %s AND usename IS NOT NULL ORDER BY backend_start"""
     found = connection.execute(query, [target.url.database]).fetchall()
     shown = ", ".join(f"process {pid} of {user} ({name or 'unnamed'})" for pid, user, name in found[:5])
     return f"{counted(len(found), 'session')} would not end: {shown}"
