@@ -46,11 +46,15 @@ COUNTS = {"view_count": 0, "word_count": 0, "reading_time_minutes": 0}
 
 @dataclass(frozen=True)
 class Measured:
-    """One process and those it waited for: wall time, and the largest memory that one of them had."""
+    """One process and those it waited for: wall time, and the largest memory that one of them had.
+
+    phases: (seconds, what it said that it does) of each part.
+    """
 
     seconds: float
     peak_mib: float
     output: str
+    phases: tuple[tuple[float, str], ...] = ()
 
 
 def main() -> None:
@@ -186,14 +190,28 @@ def manage(target: Target, *arguments: str) -> Measured:
     }
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "manage.py"), *arguments], env=settings, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     assert process.stdout
+    assert process.stderr
+    said = [(began, "starting"), *((time.monotonic(), line.strip()) for line in process.stderr)]
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"{arguments[0]} failed")
-    return Measured(time.monotonic() - began, usage.ru_maxrss / 1024, output)
+        raise SystemExit(f"{arguments[0]} failed: {said[-3:]}")
+    ended = time.monotonic()
+    return Measured(ended - began, usage.ru_maxrss / 1024, output, measure_phases(said, ended))
+
+
+def measure_phases(said: list[tuple[float, str]], ended: float) -> tuple[tuple[float, str], ...]:
+    """Return how long each phase took; a line that only tells how far one is begins with its name and a colon."""
+    begun = said[:1]
+    for moment, line in said[1:]:
+        if not line.startswith(f"{begun[-1][1]}:"):
+            begun.append((moment, line))
+    ends = [*(moment for moment, _ in begun[1:]), ended]
+    return tuple((end - moment, line) for (moment, line), end in zip(begun, ends, strict=True))
 
 
 def compare(target: Target, folder: Path) -> None:

@@ -26,7 +26,8 @@ from cms.errors import CmsError
 
 FOLDERS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
 CHUNK_BYTES = 1 << 20
-ZSTD_LEVEL = 3
+# A million posts on two cores: level 3 takes 40 % more of the processor than 2 and saves 3 % of the size.
+ZSTD_LEVEL = 2
 ZSTD_THREADS = 2  # each more takes some 20 MiB, and pg_dump is the slower end of the pipe then
 SECRETS = {"password", "passfile", "sslpassword"}
 PRIVILEGE = re.compile(r"GRANT |REVOKE |ALTER DEFAULT PRIVILEGES |SET SESSION AUTHORIZATION |ALTER .* OWNER TO ")
