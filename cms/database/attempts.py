@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from cms.database.engines import engine_for
@@ -15,24 +16,31 @@ from cms.database.engines.base import connecting
 from cms.database.progress import Say
 from cms.database.target import Target
 
-LOCK_NOT_AVAILABLE = "55P03"
+LOCK_NOT_AVAILABLE, DEADLOCK = "55P03", "40P01"
 
 
 def run_until_locks_are_had(target: Target, say: Say, work: Callable[[sa.Connection], None]) -> None:
     """Run; whenever a lock is not had within its short timeout, roll back, let others pass, and run again.
 
     Waiting long for a lock makes every later query on the table queue behind us: behind a 12 s reader everybody
-    waited 11 s without a timeout, 0.16 s with tries of 100 ms. work: commits by itself.
+    waited 11 s without a timeout, 0.16 s with tries of 100 ms. work: commits by itself; each commit is progress, from
+    which the deadline counts anew.
     Raises what it raises; DBAPIError once ``limits.retry_s`` are over, DatabaseUnreachable.
     """
-    deadline = time.monotonic() + target.limits.retry_s
+    progress_at = time.monotonic()
     told = False
+
+    def note_progress(_connection: sa.Connection) -> None:
+        nonlocal progress_at, told
+        progress_at, told = time.monotonic(), False
+
     while True:
         try:
             with connecting(target, engine_for(target).open_tool(target, migrating=True)) as connection:
+                event.listen(connection, "commit", note_progress)
                 work(connection)
         except DBAPIError as error:
-            if not is_lock_timeout(error) or time.monotonic() > deadline:
+            if not is_lock_timeout(error) or time.monotonic() > progress_at + target.limits.retry_s:
                 raise
             if not told:
                 holders = ", ".join(engine_for(target).list_blockers(target))
@@ -45,4 +53,4 @@ def run_until_locks_are_had(target: Target, say: Say, work: Callable[[sa.Connect
 
 def is_lock_timeout(error: DBAPIError) -> bool:
     busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-    return busy or getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
+    return busy or getattr(error.orig, "sqlstate", None) in {LOCK_NOT_AVAILABLE, DEADLOCK}

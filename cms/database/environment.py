@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import Script
 from alembic.util import CommandError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cms.database.attempts import is_lock_timeout, run_until_locks_are_had
 from cms.database.authoring import skip_empty
@@ -31,11 +32,13 @@ from cms.database.journal import About, JournalEntry, new_entry, write_accepted,
 from cms.database.progress import Say
 from cms.database.receipts import RevisionReceipt
 from cms.database.revision_files import checksum_of
+from cms.database.steps import forget, is_begun, read_before
 from cms.database.target import Target
 from cms.database.values import DataGuard, PostgresDataGuard, SqliteDataGuard, list_declared
 from cms.database.watch import Watch, count_written, watching
 from cms.words import counted
 
+GOES_ON = "what it had done stays, and the same command goes on from there"
 STANDING = "the revisions before it are applied; `flask db current` shows where it stands"
 
 
@@ -82,6 +85,9 @@ class Run:
             "transactional_ddl": True,
             "process_revision_directives": skip_empty,
             "on_version_apply": self.record,
+            # For building blocks: their number in each revision, and where to tell how far they are.
+            "blocks": Counter(),
+            "say": self.say,
         }
 
     def record(self, *, ctx: MigrationContext, step: MigrationInfo, heads: set[str], **_: object) -> None:
@@ -108,7 +114,8 @@ class Run:
             about=self.about,
         )
         if not step.is_stamp:
-            self.check(step, name)
+            self.check(step, name, read_before(connection, name, direction))
+            forget(connection, name)
         write_entry(connection, entry)
         write_accepted(connection, entry.revision, self.accepted)
         self.storing(entry)
@@ -121,16 +128,19 @@ class Run:
         self.step_began = time.monotonic()
         self.first_try_began = None
 
-    def check(self, step: MigrationInfo, name: str) -> None:
-        """Note what the step did. Raises MigrationFailed, which rolls it back, if that is more than is known of it."""
+    def check(self, step: MigrationInfo, name: str, before: Fingerprint | None) -> None:
+        """Note what the step did. Raises MigrationFailed, which rolls it back, if that is more than is known of it.
+
+        before: the schema before it, if it was done in steps that are committed one by one.
+        """
         receipt = None
         if self.watch and self.receipts is not None:
             receipt = self.watch.finish(name, title_of(step))
         with self.watch.looking() if self.watch else nullcontext():
             if self.guard:
-                parents = step.down_revision_ids
+                parent = next(iter(step.down_revision_ids), None)
                 for revision in step.up_revision_ids:
-                    self.guard.finish(revision, parents[0] if parents else None, is_upgrade=step.is_upgrade)
+                    self.guard.finish(revision, parent, is_upgrade=step.is_upgrade, before=before)
             if self.data:
                 self.data.finish(name, list_declared(step.up_revision), receipt)
         if receipt and self.receipts is not None:
@@ -195,8 +205,12 @@ def run_revisions(context: EnvironmentContext, work: Run) -> None:
     """Run until the locks are had. Raises MigrationFailed, IrreversibleMigration, DatabaseBusy."""
     try:
         run_until_locks_are_had(work.target, work.say, lambda connection: run_on(context, work, connection))
-    except DBAPIError as error:
-        raise explain(error, work) from error
+    except SQLAlchemyError as error:
+        if lost := find_lost(error):
+            raise explain_lost(lost, work) from error
+        if isinstance(error, DBAPIError):
+            raise explain(error, work) from error
+        raise
 
 
 def run_on(context: EnvironmentContext, work: Run, connection: sa.Connection) -> None:
@@ -246,8 +260,35 @@ def explain(error: DBAPIError, work: Run) -> MigrationFailed | DatabaseBusy:
 
 def failed(error: Exception, work: Run, why: str, *, cure: str = "mend the revision or the data") -> MigrationFailed:
     revision = failing_revision(error, work.target.migrations_dir) or "the upgrade"
+    with connecting(work.target, engine_for(work.target).open_tool(work.target)) as connection:
+        left = GOES_ON if is_begun(connection, revision.removeprefix("revision ")) else "it was rolled back"
+    return MigrationFailed(f"{revision} failed on {work.target.name}", why=why, hint=f"{cure}; {left}, {STANDING}")
+
+
+def find_lost(error: BaseException) -> DBAPIError | None:
+    """Return the error by which the connection was lost, if one was: what follows from it may hide it."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, DBAPIError) and found.connection_invalidated:
+            return found
+        found = found.__context__
+    return None
+
+
+def explain_lost(error: DBAPIError, work: Run) -> MigrationFailed:
+    """Look at the database through a new connection: a commit may be stored although its answer never came.
+
+    Raises DatabaseUnreachable if it does not answer now.
+    """
+    revision = failing_revision(error, work.target.migrations_dir)
+    with connecting(work.target, engine_for(work.target).open_tool(work.target)) as connection:
+        standing = ", ".join(read_version_rows(connection)) or "no revision"
+        begun = revision and is_begun(connection, revision.removeprefix("revision "))
+    left = f", and what {revision} had done stays" if begun else ""
     return MigrationFailed(
-        f"{revision} failed on {work.target.name}", why=why, hint=f"{cure}; it was rolled back, {STANDING}"
+        f"the connection to {work.target.name} was lost while {revision or 'a revision'} ran",
+        why=first_line(error),
+        hint=f"the database is at {standing}{left}; run the same command again, it goes on from there",
     )
 
 

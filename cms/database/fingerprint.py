@@ -15,8 +15,9 @@ from cms.database.catalog_postgresql import postgresql_facts
 from cms.database.catalog_sqlite import sqlite_facts
 from cms.database.facts import Fact
 from cms.database.history import VERSION_TABLE
-from cms.database.journal import ACCEPTED_TABLE, JOURNAL_TABLE
+from cms.database.journal import ACCEPTED_TABLE, JOURNAL_TABLE, STEPS_TABLE
 
+HISTORY_TABLES = {VERSION_TABLE, JOURNAL_TABLE, ACCEPTED_TABLE, STEPS_TABLE}
 JOB_TABLES = "huey_"
 DERIVED_TABLES = ("blog_search", "blog_words")
 
@@ -38,7 +39,7 @@ class Fingerprint:
 
 def is_counted(table: str) -> bool:
     """Return whether a table belongs to the schema that revisions describe."""
-    return table not in {VERSION_TABLE, JOURNAL_TABLE, ACCEPTED_TABLE} and not table.startswith(JOB_TABLES)
+    return table not in HISTORY_TABLES and not table.startswith(JOB_TABLES)
 
 
 def is_derived(table: str) -> bool:

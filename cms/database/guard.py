@@ -64,8 +64,12 @@ class SchemaGuard:
         self._before = read_fingerprint(self._connection)
         self._sql = read_sql(self._connection) if self._connection.dialect.name == "sqlite" else {}
 
-    def finish(self, revision: str, parent: str | None, *, is_upgrade: bool) -> None:
-        """Put back what SQLite forgot, in the step's transaction. Raises MigrationFailed for any other change."""
+    def finish(self, revision: str, parent: str | None, *, is_upgrade: bool, before: Fingerprint | None = None) -> None:
+        """Put back what SQLite forgot, in the step's transaction. Raises MigrationFailed for any other change.
+
+        before: the schema before the step, if a part of the step was done by an earlier run.
+        """
+        self._before = before or self._before
         up = self._expected.get(revision)
         down = self._expected.get(parent) if parent else NOTHING
         if up is not None and down is not None:

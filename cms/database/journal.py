@@ -17,6 +17,7 @@ from cms.words import counted
 
 JOURNAL_TABLE = "migration_journal"
 ACCEPTED_TABLE = "accepted_differences"
+STEPS_TABLE = "migration_steps"
 
 # In no revision and no model: like alembic_version it describes the history and is not part of it.
 journal = sa.Table(

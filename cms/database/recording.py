@@ -49,8 +49,20 @@ class Tape:
     def __init__(self, file: str) -> None:
         self._file = file
         self.statements: list[Statement] = []
+        self._paused = False
+
+    @contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Leave out what a building block says: it is judged by its own tests."""
+        before, self._paused = self._paused, True
+        try:
+            yield
+        finally:
+            self._paused = before
 
     def write(self, sql: str) -> None:
+        if self._paused:
+            return
         line = line_in(self._file)
         self.statements += [Statement(each, line) for each in split_statements(sql)]
 

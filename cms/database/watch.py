@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ LOCKS = """
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 # Every query makes its plan with all indexes of its tables, so one that is locked keeps readers waiting as well.
 INDEXES = "SELECT indexrelid::int, indrelid::int FROM pg_index"
+SETTING = re.compile(r"(?:RE)?SET ", re.IGNORECASE)
 AN_INDEX = "AccessExclusiveLock on an index"
 COUNTERS = """
     SELECT relid::int, n_tup_ins + n_tup_upd + n_tup_del, seq_tup_read FROM pg_stat_xact_user_tables"""
@@ -61,6 +63,8 @@ class Watch(ABC):
         """Note how everything is before a revision."""
         self._began = self._statement_began = time.monotonic()
         self._first_held: dict[tuple[int, str], float] = {}
+        self._held_s: dict[tuple[int, str], float] = {}  # in transactions that are over
+        self._counted: dict[int, tuple[int, int]] = {}  # likewise
         self._outside: list[str] = []
         with self.looking():
             self._before = self.read_tables()
@@ -95,7 +99,8 @@ class Watch(ABC):
         if self._looking:
             return
         if self._connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-            self._outside.append(" ".join(sql.split()))
+            if not SETTING.match(sql):
+                self._outside.append(" ".join(sql.split()))
             return
         with self.looking():
             self.note_locks()
@@ -103,6 +108,31 @@ class Watch(ABC):
     def note_locks(self) -> None:
         for key in self.read_locks():
             self._first_held.setdefault(key, self._statement_began)
+
+    def before_commit(self, _connection: object) -> None:
+        """Note what a transaction in the middle of a revision held until now, and what it did."""
+        if self._looking or not self._connection.in_transaction() or not self._first_held:
+            return
+        with self.looking():
+            self._counted = self.add_up()
+            self._held_s = self.held_s(time.monotonic())
+            self._first_held = {}
+            self._counters = self.read_counters()
+
+    def held_s(self, now: float) -> dict[tuple[int, str], float]:
+        """Return for how long each lock was held at most, in one transaction."""
+        this = {key: now - since for key, since in self._first_held.items()}
+        return {key: max(this.get(key, 0.0), self._held_s.get(key, 0.0)) for key in this | self._held_s}
+
+    def add_up(self) -> dict[int, tuple[int, int]]:
+        """Return for each table how many rows were written, and read by reading it from end to end."""
+        now = self.read_counters()
+        total = {}
+        for oid in now.keys() | self._counted.keys():
+            pairs = zip(now.get(oid, NONE), self._counters.get(oid, NONE), self._counted.get(oid, NONE), strict=True)
+            rows, read = (since(each, before) + counted for each, before, counted in pairs)
+            total[oid] = (rows, read)
+        return total
 
     def finish(self, revision: str, title: str) -> RevisionReceipt:
         """Return what the revision did, inside its transaction."""
@@ -145,19 +175,17 @@ class PostgresWatch(Watch):
         return {oid: (rows, read) for oid, rows, read in self._connection.exec_driver_sql(COUNTERS)}
 
     def describe_tables(self, now: float) -> Iterator[TableReceipt]:
-        counters = self.read_counters()
+        counters, held = self.add_up(), self.held_s(now)
         after = self.read_tables()
         for oid, table in sorted(self._before.items(), key=lambda item: item[1].name):
-            modes = [mode for held, mode in self._first_held if held == oid and mode != AN_INDEX]
+            modes = [mode for locked, mode in held if locked == oid and mode != AN_INDEX]
             if not modes:
                 continue
             strongest = max(modes, key=MODES.index)
-            indexed = strongest != MODES[-1] and (oid, AN_INDEX) in self._first_held
-            rows, read = (
-                since(*pair) for pair in zip(counters.get(oid, NONE), self._counters.get(oid, NONE), strict=True)
-            )
+            indexed = strongest != MODES[-1] and (oid, AN_INDEX) in held
+            rows, read = counters.get(oid, NONE)
             rewritten = oid in after and after[oid].filenode != table.filenode
-            held_s = now - self._first_held[oid, AN_INDEX if indexed else strongest]
+            held_s = held[oid, AN_INDEX if indexed else strongest]
             yield TableReceipt(table.name, strongest, held_s, rewritten, read > 0, rows, table.size_bytes, indexed)
 
 
@@ -206,8 +234,10 @@ def watching(connection: sa.Connection) -> Iterator[Watch]:
     connection.rollback()  # Alembic must find no transaction, or takes it for somebody else's
     event.listen(connection, "before_cursor_execute", watch.before_statement)
     event.listen(connection, "after_cursor_execute", watch.after_statement)
+    event.listen(connection, "commit", watch.before_commit)
     try:
         yield watch
     finally:
         event.remove(connection, "before_cursor_execute", watch.before_statement)
         event.remove(connection, "after_cursor_execute", watch.after_statement)
+        event.remove(connection, "commit", watch.before_commit)

@@ -390,6 +390,23 @@ def downgrade():
         t.drop_column('subtitle')
 """,
     ),
+    "something stands beside a building block": (
+        "autocommit-not-alone",
+        """
+from cms.database.operations import create_index, drop_index
+
+
+def upgrade():
+    op.add_column('blogs', sa.Column('subtitle', sa.String(200)))  # <-
+    create_index('ix_b', 'blogs', ['title'])
+
+
+def downgrade():
+    drop_index('ix_b', 'blogs')
+    with op.batch_alter_table('blogs') as t:
+        t.drop_column('subtitle')
+""",
+    ),
     "the transaction is ended": (
         "transaction-control",
         """

@@ -19,7 +19,7 @@ from cms.accounts.models import User
 from cms.blogs.models import Blog
 from cms.database.engines import engine_for
 from cms.database.history import alembic_config
-from cms.database.progress import Meter
+from cms.database.progress import Meter, Say
 from cms.database.target import MIGRATIONS_DIR
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def connected(target: Target) -> Iterator[sa.Connection]:
         yield connection
 
 
-def upgrade(target: Target, goal: str = "head") -> None:
+def upgrade(target: Target, goal: str = "head", *, say: Say = quiet) -> None:
     config = alembic_config(target)
-    config.attributes["say"] = quiet
+    config.attributes["say"] = say
     command.upgrade(config, goal)
 
 

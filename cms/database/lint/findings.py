@@ -27,7 +27,7 @@ RULES = {
     "required-without-default": "give it a server default, which fills the rows that are there and serves the old code",
     "concurrently-if-not-exists": "leave IF NOT EXISTS out; `check` names an invalid index, and it is dropped by hand",
     "concurrently-in-transaction": "put it into `with op.get_context().autocommit_block():`",
-    "autocommit-not-alone": "leave that one statement alone: what ran before it stays after a failure",
+    "autocommit-not-alone": "give it a revision of its own: what ran before a failure stays, and would be done again",
     "transaction-control": "leave it out: each revision is one transaction, which Alembic ends",
     "session-setting": "use SET LOCAL, which ends with the revision; timeouts are settings of the site",
     "hidden-code": "write it as statements of the revision, or accept it with what it does",

@@ -14,6 +14,7 @@ from alembic.script import Script
 
 from cms.database.lint.findings import Remark
 from cms.database.recording import Statement
+from cms.database.steps import BLOCKS
 
 MAY_IMPORT = {*sys.stdlib_module_names, "sqlalchemy", "alembic"}
 MAY_IMPORT_OF_OURS = {"cms.database.operations", "cms.database.errors"}
@@ -21,6 +22,7 @@ SAYS_NOTHING = {
     *["change", "changes", "db", "fix", "fixes", "message", "migration", "misc", "models", "new", "revision"],
     *["schema", "stuff", "test", "tmp", "todo", "update", "updates", "wip"],
 }
+READS = {"get_context", "get_bind", "f", "inline_literal"}
 NAME = re.compile(r"\d{8}_\d{4}_[a-z0-9_]+\.py")
 SECRETS = {
     "a password": r"""(?i)(?:passw(?:or)?d|secret(?:_key)?|api_?key|token)["']?\s*[:=]\s*["'][^"'{}\s]{6,}["']""",
@@ -74,6 +76,7 @@ def judge_source(script: Script, source: Source) -> Iterator[Remark]:
     yield from judge_imports(source)
     yield from judge_secrets([Statement(line, number) for number, line in enumerate(source.text.splitlines(), start=1)])
     yield from judge_downgrade(script, source)
+    yield from judge_blocks(source)
 
 
 def judge_secrets(texts: Iterable[Statement]) -> Iterator[Remark]:
@@ -120,6 +123,22 @@ def judge_downgrade(script: Script, source: Source) -> Iterator[Remark]:
     for node in ast.walk(source.functions.get("downgrade", ast.Module([], []))):
         if isinstance(node, ast.Raise) and "NotImplementedError" in ast.unparse(node):
             yield Remark("no-downgrade", node.lineno, "downgrade() is not written")
+
+
+def judge_blocks(source: Source) -> Iterator[Remark]:
+    """Look for what stands beside building blocks: after an interruption it would be done again."""
+    for function in source.functions.values():
+        calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+        if any(called(call) in BLOCKS and not of_alembic(call) for call in calls):
+            for call in calls:
+                if of_alembic(call) and called(call) not in READS:
+                    yield Remark(
+                        "autocommit-not-alone", call.lineno, f"op.{called(call)} stands beside building blocks"
+                    )
+
+
+def of_alembic(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "op"
 
 
 def list_row_changes(source: Source) -> list[int]:
