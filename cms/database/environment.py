@@ -207,7 +207,7 @@ def run_revisions(context: EnvironmentContext, work: Run) -> None:
         run_until_locks_are_had(work.target, work.say, lambda connection: run_on(context, work, connection))
     except SQLAlchemyError as error:
         if lost := find_lost(error):
-            raise explain_lost(lost, work) from error
+            raise explain_lost(lost, failing_revision(error, work.target.migrations_dir), work) from error
         if isinstance(error, DBAPIError):
             raise explain(error, work) from error
         raise
@@ -275,12 +275,11 @@ def find_lost(error: BaseException) -> DBAPIError | None:
     return None
 
 
-def explain_lost(error: DBAPIError, work: Run) -> MigrationFailed:
+def explain_lost(error: DBAPIError, revision: str | None, work: Run) -> MigrationFailed:
     """Look at the database through a new connection: a commit may be stored although its answer never came.
 
     Raises DatabaseUnreachable if it does not answer now.
     """
-    revision = failing_revision(error, work.target.migrations_dir)
     with connecting(work.target, engine_for(work.target).open_tool(work.target)) as connection:
         standing = ", ".join(read_version_rows(connection)) or "no revision"
         begun = revision and is_begun(connection, revision.removeprefix("revision "))

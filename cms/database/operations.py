@@ -7,19 +7,56 @@ time has the whole file, each does the plain thing inside the revision's transac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from alembic.operations import BatchOperations
 
+from cms.database.backfill import backfill
+from cms.database.columns import (
+    add_filled_column,
+    change_type,
+    drop_column,
+    drop_not_null,
+    set_not_null,
+)
 from cms.database.errors import IrreversibleMigration
-from cms.database.guard import read_sql
+from cms.database.parts import (
+    Columns,
+    add_check,
+    add_validated,
+    analyze,
+    build_index,
+    is_valid,
+    on_sqlite,
+    quote,
+    rebuilt,
+)
+from cms.database.renaming import finish_rename, start_rename, undo_finish_rename, undo_start_rename
 from cms.database.steps import Steps, block
+from cms.words import counted
 
-Columns = Sequence[str | sa.sql.elements.ColumnElement[Any]]  # Any: an expression of whatever type
+__all__ = [
+    "add_filled_column",
+    "backfill",
+    "change_type",
+    "create_check_constraint",
+    "create_foreign_key",
+    "create_index",
+    "create_unique_constraint",
+    "drop_column",
+    "drop_constraint",
+    "drop_index",
+    "drop_not_null",
+    "finish_rename",
+    "refuse_longer_than",
+    "refuse_rows",
+    "set_not_null",
+    "start_rename",
+    "undo_finish_rename",
+    "undo_start_rename",
+]
 
 
 @block
@@ -97,43 +134,6 @@ def drop_constraint(name: str, table: str, kind: str) -> None:
     Steps.of(f"no {name}").once("drop", lambda: op.drop_constraint(op.f(name), table, kind))
 
 
-@block
-def set_not_null(table: str, column: str) -> None:
-    """Require a value in each row; fails where one is missing. All rows are read while others write."""
-    if on_sqlite():
-        with rebuilt(table) as batch:
-            batch.alter_column(column, nullable=False)
-        return
-    steps = Steps.of(f"{table}.{column} not null")
-    add_not_null_check(steps, table, column)
-
-    def change() -> None:
-        op.alter_column(table, column, nullable=False)
-        op.execute(f"ALTER TABLE {quote(table)} DROP CONSTRAINT {quote(not_null_check(table, column))}")
-
-    steps.once("set", change)
-
-
-@block
-def drop_not_null(table: str, column: str) -> None:
-    """Let a column be empty again."""
-    if on_sqlite():
-        with rebuilt(table) as batch:
-            batch.alter_column(column, nullable=True)
-        return
-    Steps.of(f"{table}.{column} null").once("drop", lambda: op.alter_column(table, column, nullable=True))
-
-
-@block
-def drop_column(table: str, column: str) -> None:
-    """Drop a column, with what is in it."""
-    if on_sqlite():
-        with rebuilt(table) as batch:
-            batch.drop_column(column)
-        return
-    Steps.of(f"no {table}.{column}").once("drop", lambda: op.drop_column(table, column))
-
-
 def refuse_longer_than(table: str, limits: Mapping[str, int]) -> None:
     """Stop a downgrade that would cut texts: SQLite would keep them in a column that says less, PostgreSQL fails.
 
@@ -153,69 +153,17 @@ def refuse_longer_than(table: str, limits: Mapping[str, int]) -> None:
         )
 
 
-def on_sqlite() -> bool:
-    return op.get_context().dialect.name == "sqlite"
+def refuse_rows(table: str, condition: str) -> None:
+    """Stop a downgrade that the rows which meet a condition, in SQL, would not survive.
 
-
-def quote(name: str) -> str:
-    return op.get_context().dialect.identifier_preparer.quote(name)
-
-
-@contextmanager
-def rebuilt(table: str) -> Iterator[BatchOperations]:
-    """Change a table of SQLite, which is built anew; triggers and indexes that the library forgets are made again."""
-    connection = op.get_bind()
-    before = read_sql(connection)
-    with op.batch_alter_table(table) as batch:
-        yield batch
-    for lost in before.keys() - read_sql(connection).keys():
-        connection.exec_driver_sql(before[lost])
-
-
-def build_index(steps: Steps, name: str, table: str, columns: Columns, *, unique: bool, **options: Any) -> None:
-    def build() -> None:
-        op.create_index(name, table, columns, unique=unique, postgresql_concurrently=True, **options)
-
-    def settle() -> bool:
-        valid = is_valid(name)
-        if valid is False:
-            op.drop_index(name, table, postgresql_concurrently=True)
-        return bool(valid)
-
-    steps.outside("build", build, settle=settle)
-
-
-def is_valid(index: str) -> bool | None:
-    """Return whether an index can be used; None if there is none."""
-    query = sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
-    valid: bool | None = op.get_bind().execute(query, {"name": quote(index)}).scalar()
-    return valid
-
-
-def analyze(steps: Steps, table: str) -> None:
-    """Let the server know what is in the table now: the plans of the next queries depend on it."""
-    if steps.live:
-        steps.once(f"analyze {table}", lambda: op.execute(f"ANALYZE {quote(table)}"), unhurried=True)
-
-
-def add_validated(steps: Steps, table: str, name: str, add: Callable[[], None]) -> None:
-    """Add a constraint that does not look at the rows that are there, then look at them while others write."""
-    steps.once("add", add)
-    sql = f"ALTER TABLE {quote(table)} VALIDATE CONSTRAINT {quote(name)}"
-    steps.once("validate", lambda: op.execute(sql), unhurried=True)
-
-
-def add_check(steps: Steps, table: str, name: str, condition: str) -> None:
-    def add() -> None:
-        op.create_check_constraint(op.f(name), table, sa.text(condition), postgresql_not_valid=True)
-
-    add_validated(steps, table, name, add)
-
-
-def not_null_check(table: str, column: str) -> str:
-    return f"{table}_{column}_is_filled"[:63]  # PostgreSQL 18 calls its own ..._not_null
-
-
-def add_not_null_check(steps: Steps, table: str, column: str) -> None:
-    """Add the check that spares SET NOT NULL the reading of the whole table under the strongest lock."""
-    add_check(steps, table, not_null_check(table, column), f"{quote(column)} IS NOT NULL")
+    Reads the table once; shows nothing in ``--sql`` mode. Raises IrreversibleMigration that counts them.
+    """
+    if op.get_context().as_sql:
+        return
+    query = sa.select(sa.func.count()).select_from(sa.table(table)).where(sa.text(condition))
+    if count := op.get_bind().execute(query).scalar_one():
+        raise IrreversibleMigration(
+            f"the older schema cannot hold {counted(count, 'row')} of {table}",
+            why=f"these have {condition}",
+            hint="change them, or restore a backup from before; this revision was rolled back",
+        )

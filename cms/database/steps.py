@@ -25,7 +25,7 @@ from sqlalchemy.schema import CreateTable
 from cms.database.facts import Fact
 from cms.database.fingerprint import Fingerprint, read_fingerprint
 from cms.database.journal import STEPS_TABLE
-from cms.database.progress import EVERY_S, Say
+from cms.database.progress import EVERY_S
 from cms.database.recording import OneTransaction
 
 Parameters = ParamSpec("Parameters")
@@ -88,6 +88,11 @@ class Steps:
         with nullcontext() if isinstance(context, OneTransaction) else context.autocommit_block():
             do()
 
+    def say(self, line: str) -> None:
+        """Tell the operator how far it is."""
+        if say := op.get_context().opts.get("say"):
+            say(line)
+
     def read(self, _name: str) -> Any:  # Any: JSON
         """Return what ``keep`` kept for the step last; None if that is nothing."""
         return None
@@ -104,6 +109,7 @@ class LiveSteps(Steps):
     def __init__(self, context: MigrationContext, revision: str, direction: str, block_name: str) -> None:
         self._context, self._block = context, block_name
         self._key = {"revision": revision, "direction": direction}
+        self._named: set[str] = set()
         if not sa.inspect(self._connection).has_table(STEPS_TABLE):
             self._connection.execute(CreateTable(steps))
         if self._find(BEFORE) is None:
@@ -113,11 +119,6 @@ class LiveSteps(Steps):
     @property
     def _connection(self) -> sa.Connection:
         return op.get_bind()
-
-    @property
-    def _say(self) -> Say:
-        say: Say = self._context.opts["say"]
-        return say
 
     def _read_facts(self) -> tuple[Fact, ...]:
         return read_fingerprint(self._connection).facts
@@ -136,8 +137,15 @@ class LiveSteps(Steps):
         with self._context.autocommit_block():
             pass  # going in commits, and coming out begins the next transaction
 
+    def _name(self, step: str) -> str:
+        """Return the whole name of a step. Raises RuntimeError for a second one of the name: it would be left out."""
+        if step in self._named:
+            raise RuntimeError(f"{self._block} has two steps {step}")
+        self._named.add(step)
+        return f"{self._block}: {step}"
+
     def once(self, name: str, do: Callable[[], None], *, unhurried: bool = False) -> None:
-        step = f"{self._block}: {name}"
+        step = self._name(name)
         if self._find(step) == DONE:
             return
         for setting in UNHURRIED if unhurried else ():
@@ -148,7 +156,7 @@ class LiveSteps(Steps):
         self._commit()
 
     def outside(self, name: str, do: Callable[[], None], *, settle: Callable[[], bool]) -> None:
-        step = f"{self._block}: {name}"
+        step = self._name(name)
         standing = self._find(step)
         if standing == DONE:
             return
@@ -184,12 +192,12 @@ class LiveSteps(Steps):
         """Say every few seconds, from a connection of its own, how far a long statement is and whom it waits for."""
         driver: Any = self._connection.connection.driver_connection  # Any: psycopg's, which SQLAlchemy does not know
         pid = driver.info.backend_pid
-        engine, say, over = self._connection.engine, self._say, threading.Event()
+        engine, over = self._connection.engine, threading.Event()
 
         def tell() -> None:
             while not over.wait(EVERY_S):
                 with suppress(SQLAlchemyError), engine.connect() as connection:
-                    say(f"{step.partition(' ')[2]}: {describe_progress(connection, pid)}")
+                    self.say(f"{step.partition(' ')[2]}: {describe_progress(connection, pid)}")
 
         thread = threading.Thread(target=tell, daemon=True)
         thread.start()

@@ -17,13 +17,14 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from cms.database.expected import write_expected
-from cms.database.fingerprint import is_counted, read_fingerprint
+from cms.database.fingerprint import read_fingerprint
 from cms.database.history import get_head, load_scripts
 from cms.database.steps import running_revision, steps
-from tests.database.rows import connected, digests
+from cms.database.values import columns_of, list_tables
+from tests.database.rows import connected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cms.database.target import Target
 
@@ -44,7 +45,7 @@ def read_recipes() -> dict[str, tuple[str, ...]]:
 
 
 def identity(number: int) -> str:
-    return f"{number:x}" * 12
+    return f"{number:012d}"
 
 
 def with_revisions(target: Target, folder: Path, codes: tuple[str, ...]) -> Target:
@@ -52,7 +53,7 @@ def with_revisions(target: Target, folder: Path, codes: tuple[str, ...]) -> Targ
     copytree(target.migrations_dir, folder, ignore=lambda *_: ["__pycache__"])
     parent = get_head(load_scripts(target))
     for number, code in enumerate(codes, start=1):
-        (folder / "versions" / f"20990101_000{number}_block.py").write_text(
+        (folder / "versions" / f"20990101_{number:04d}_block.py").write_text(
             f'"""block {number}"""\nimport sqlalchemy as sa\nfrom alembic import op\n{code}\n'
             f'revision = "{identity(number)}"\ndown_revision = "{parent}"\n'
         )
@@ -67,7 +68,7 @@ class State:
     """All that a revision may change."""
 
     schema: tuple[str, ...]
-    rows: dict[str, tuple[int, str]]
+    rows: dict[str, list[str]]
     steps: bool
 
 
@@ -75,19 +76,28 @@ def read_state(target: Target) -> State:
     with connected(target) as connection:
         schema = tuple(map(str, read_fingerprint(connection).facts))
         noted = connection.dialect.has_table(connection, steps.name)
-    rows = {name: found for name, found in digests(target).items() if is_counted(name.rpartition(".")[2])}
+        rows = {table: list(read_rows(connection, table)) for table in list_tables(connection)}
     return State(schema, rows, noted)
 
 
+def read_rows(connection: sa.Connection, table: str) -> Iterator[str]:
+    """Yield the rows of a table, whatever the order of its columns."""
+    columns = map(sa.column, sorted(columns_of(connection, table)))
+    query = sa.select(*columns).select_from(sa.table(table))
+    yield from sorted(repr(row) for row in connection.execute(query))
+
+
 class Interruption:
-    """Counts what revisions say to the server, and does something before or after the n-th statement.
+    """Counts what revisions say to the server, and does something before or after one statement.
+
+    at: its number, or how it begins.
 
     Used around a run: ``with Interruption(3, do): upgrade(target)``.
     """
 
-    def __init__(self, at: int, do: Callable[[sa.Connection], None], *, when: str = "before") -> None:
+    def __init__(self, at: int | str, do: Callable[[sa.Connection], None], *, when: str = "before") -> None:
         self.count = 0
-        self._at, self._do, self._event = at, do, f"{when}_cursor_execute"
+        self.at, self._do, self._event = at, do, f"{when}_cursor_execute"
 
     def __enter__(self) -> Self:
         event.listen(sa.Engine, self._event, self._listen)
@@ -96,11 +106,11 @@ class Interruption:
     def __exit__(self, *_: object) -> None:
         event.remove(sa.Engine, self._event, self._listen)
 
-    def _listen(self, connection: sa.Connection, *_: object) -> None:
+    def _listen(self, connection: sa.Connection, _cursor: object, sql: str, *_: object) -> None:
         with suppress(RuntimeError):
             running_revision()
             self.count += 1
-            if self.count == self._at:
+            if self.count == self.at or sql.startswith(str(self.at)):
                 self._do(connection)
 
 

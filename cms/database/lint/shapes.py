@@ -18,6 +18,8 @@ from cms.words import counted
 
 SHOWN = 3
 TYPE_CHANGE = re.compile(r'ALTER TABLE "?(\w+)"? ALTER COLUMN "?(\w+)"? TYPE', re.IGNORECASE)
+REQUIRING = {"set_not_null", "undo_start_rename", "undo_finish_rename"}
+"""Building blocks that look at the rows, or keep a value in each, before they require it."""
 STEP_RULES = {"upgrade": "does-not-run", "downgrade": "downgrade-fails", "upgrade again": "upgrade-again-differs"}
 
 
@@ -69,7 +71,10 @@ def judge_narrowing(trial: Trial, source: Source) -> Iterator[Remark]:
         return
     for (table, name), old in trial.before.columns.items():
         new = trial.after.columns.get((table, name))
-        if new is None or not (is_narrower(old.kind, new.kind) or (old.required and not new.required)):
+        required = (
+            new is not None and old.required and not new.required and not source.calls_in("downgrade") & REQUIRING
+        )
+        if new is None or not (is_narrower(old.kind, new.kind) or required):
             continue
         looked = any(
             sql.sql.lstrip().upper().startswith("SELECT") and {table, name} <= set(re.findall(r"\w+", sql.sql))

@@ -55,6 +55,11 @@ class Source:
     def line_of(self, function: str) -> int:
         return self.functions[function].lineno if function in self.functions else 1
 
+    def calls_in(self, function: str) -> set[str]:
+        """Return the names of what a function calls."""
+        nodes = ast.walk(self.functions[function]) if function in self.functions else ()
+        return {called(node) for node in nodes if isinstance(node, ast.Call)}
+
     def line_naming(self, line: int, name: str) -> int:
         """Return the line, within the statement that begins at ``line``, that has the name in quotes; else ``line``."""
         ends = [
