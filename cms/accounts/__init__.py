@@ -16,4 +16,5 @@ def init_app(app: Flask) -> None:
     private_pages.init_app(app)
     app.register_blueprint(sign_in_views.signing)
     app.register_blueprint(account_views.account)
-    private_pages.add_to_menu(app, "Account", "/account/", "account.see")
+    private_pages.add_to_menu(app, "Profile", "/account/", "account.see")
+    private_pages.add_to_menu(app, "Security", "/account/security", "account.see")

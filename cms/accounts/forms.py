@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from wtforms import Form, PasswordField, StringField
-from wtforms.validators import InputRequired, Length
+from wtforms import Form, PasswordField, StringField, TextAreaField
+from wtforms.validators import EqualTo, InputRequired, Length
 
-from cms.accounts.services import EMAIL_LIMIT, PASSWORD_LONGEST
+from cms.accounts.own_account import LONGEST_BIO, LONGEST_WEBSITE
+from cms.accounts.services import EMAIL_LIMIT, NAME_LIMIT, PASSWORD_LONGEST, PASSWORD_SHORTEST
 
 NEEDED = InputRequired("This is needed.")
-PASSWORD_AS_TYPED = {"maxlength": PASSWORD_LONGEST, "autocomplete": "current-password"}
+PRESENT_PASSWORD = {"maxlength": PASSWORD_LONGEST, "autocomplete": "current-password"}
+NEW_PASSWORD = {"minlength": PASSWORD_SHORTEST, "maxlength": PASSWORD_LONGEST, "autocomplete": "new-password"}
 
 
 class SignInForm(Form):
@@ -19,10 +21,39 @@ class SignInForm(Form):
         [NEEDED, Length(max=EMAIL_LIMIT)],
         render_kw={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
     )
-    password = PasswordField("Password", [NEEDED, Length(max=PASSWORD_LONGEST)], render_kw=PASSWORD_AS_TYPED)
+    password = PasswordField("Password", [NEEDED, Length(max=PASSWORD_LONGEST)], render_kw=PRESENT_PASSWORD)
 
 
 class ConfirmForm(Form):
     """The password again, of whoever is signed in."""
 
-    password = PasswordField("Password", [NEEDED, Length(max=PASSWORD_LONGEST)], render_kw=PASSWORD_AS_TYPED)
+    password = PasswordField("Password", [NEEDED, Length(max=PASSWORD_LONGEST)], render_kw=PRESENT_PASSWORD)
+
+
+class NewPasswordForm(Form):
+    """A password that somebody chooses, typed twice."""
+
+    new = PasswordField("New password", [NEEDED], render_kw=NEW_PASSWORD)
+    again = PasswordField(
+        "New password once more", [NEEDED, EqualTo("new", "The two are not the same.")], render_kw=NEW_PASSWORD
+    )
+
+
+class PasswordForm(NewPasswordForm):
+    """The present password, for another."""
+
+    present = PasswordField("Present password", [NEEDED, Length(max=PASSWORD_LONGEST)], render_kw=PRESENT_PASSWORD)
+
+
+def given(autocomplete: str) -> dict[str, str]:
+    return {"autocomplete": autocomplete}
+
+
+class ProfileForm(Form):
+    """What people tell about themselves."""
+
+    first_name = StringField("First name", [Length(max=NAME_LIMIT)], render_kw=given("given-name"))
+    last_name = StringField("Last name", [Length(max=NAME_LIMIT)], render_kw=given("family-name"))
+    bio = TextAreaField("About you", [Length(max=LONGEST_BIO)], render_kw={"rows": 3})
+    website = StringField("Website", [Length(max=LONGEST_WEBSITE)], render_kw=given("url"))
+    country = StringField("Country", [Length(max=NAME_LIMIT)], render_kw=given("country-name"))

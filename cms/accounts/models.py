@@ -17,7 +17,7 @@ class Role(Base):
     __tablename__ = "roles"
 
     name: Mapped[str] = mapped_column(String(20), primary_key=True)
-    description: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    description: Mapped[str] = mapped_column(String(200), default="", server_default=text("''"))
     permissions: Mapped[list[str]] = mapped_column(JsonColumn, default=list, server_default=text("'[]'"))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import string
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,3 +41,40 @@ def is_password(password: str, password_hash: str | None) -> bool:
 def is_outdated(password_hash: str) -> bool:
     """Tell whether the hash was made with less, or other, strength than is agreed now."""
     return hasher().check_needs_rehash(password_hash)
+
+
+SIGNS = string.digits + string.punctuation + " "
+FEWEST_CHARACTERS = 4
+
+# --- choosing one -------------------------------------------------------------------------------------------------
+
+FILE = Path(__file__).with_name("common_passwords.txt")
+KEYS_IN_A_ROW = (
+    "01234567890123456789",
+    "98765432109876543210",
+    "abcdefghijklmnopqrstuvwxyz",
+    "qwertyuiopasdfghjklzxcvbnm",
+)
+LOOKS_LIKE = str.maketrans("@$0134578!", "asoieastbi")
+
+
+@cache
+def common_words() -> frozenset[str]:
+    """Return the words that lists of passwords found in breaches begin with."""
+    return frozenset(FILE.read_text(encoding="utf-8").split())
+
+
+def is_common(password: str, *names: str) -> bool:
+    """Tell whether it is one of the passwords that everybody tries first, or little more than the person's own name.
+
+    Known without asking anybody: a list of words, with digits and signs around or in place of letters, keys in a row,
+    and few different characters.
+    """
+    typed = password.lower()
+    plain = {typed.strip(SIGNS), typed.strip(SIGNS).translate(LOOKS_LIKE), typed.translate(LOOKS_LIKE).strip(SIGNS)}
+    own = {part for name in names for part in (name.lower(), name.lower().partition("@")[0])}
+    return (
+        len(set(typed)) < FEWEST_CHARACTERS
+        or not plain.isdisjoint(common_words() | own | {""})
+        or any(typed in row for row in KEYS_IN_A_ROW)
+    )

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from cms.accounts.errors import AccountExists, AccountInvalid
 from cms.accounts.models import User
-from cms.accounts.passwords import hash_password
+from cms.accounts.passwords import hash_password, is_common
 from cms.accounts.queries import AnySession, find_user
 
 __all__ = ["AccountExists", "AccountInvalid", "create_user", "find_or_create_author"]
@@ -93,11 +93,24 @@ def check_account(username: str, email: str, password: str | None) -> None:
             why=f"it has {len(email)} characters" if len(email) > EMAIL_LIMIT else "a name, @ and a host are needed",
             hint=f"give one like name@example.org, of at most {EMAIL_LIMIT} characters",
         )
-    if password is not None and not PASSWORD_SHORTEST <= len(password) <= PASSWORD_LONGEST:
+    if password is not None:
+        check_new_password(password, username, email)
+
+
+def check_new_password(password: str, username: str, email: str) -> None:
+    """Raise AccountInvalid for one that is too short, too long, or what everybody tries first."""
+    hint = "choose one of {} to {} characters; a few words in a row are easy to remember"
+    if not PASSWORD_SHORTEST <= len(password) <= PASSWORD_LONGEST:
         raise AccountInvalid(
             "the password cannot be used",
             why=f"it has {len(password)} characters",
-            hint=f"choose one of {PASSWORD_SHORTEST} to {PASSWORD_LONGEST}; a few words in a row are easy to remember",
+            hint=hint.format(PASSWORD_SHORTEST, PASSWORD_LONGEST),
+        )
+    if is_common(password, username, email):
+        raise AccountInvalid(
+            "the password cannot be used",
+            why="it is among those that everybody tries first",
+            hint=hint.format(PASSWORD_SHORTEST, PASSWORD_LONGEST),
         )
 
 

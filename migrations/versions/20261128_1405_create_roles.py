@@ -28,7 +28,7 @@ json = sa.JSON().with_variant(JSONB(), "postgresql")
 
 ROLES = {
     "admin": "Runs the site: people, settings, database",
-    "editor": "Changes and publishes everybody's posts",
+    "editor": "Changes and publishes the posts of everybody",
     "author": "Writes and publishes posts of their own",
     "contributor": "Writes drafts, which an editor publishes",
     "user": "Has an account and reads",
@@ -37,22 +37,23 @@ FOUND = {"superadmin": "admin", "administrator": "admin", "manager": "editor", "
 
 
 def upgrade() -> None:
-    roles = op.create_table(
+    op.create_table(
         "roles",
         sa.Column("name", sa.String(20), primary_key=True),
         sa.Column("description", sa.String(200), nullable=False, server_default=""),
         sa.Column("permissions", json, nullable=False, server_default="[]"),
     )
-    op.bulk_insert(roles, [{"name": name, "description": says, "permissions": [name]} for name, says in ROLES.items()])
+    for name, says in ROLES.items():
+        op.execute(f"INSERT INTO roles (name, description, permissions) VALUES ('{name}', '{says}', '[\"{name}\"]')")
     op.execute(copy_roles_of_people())
 
 
-def copy_roles_of_people() -> sa.TextClause:
+def copy_roles_of_people() -> str:
     """Return the statement that gives every other role in use its row, whatever the case of its letters."""
     meanings = {name: name for name in ROLES} | FOUND
     cases = " ".join(f"WHEN '{found}' THEN '[\"{means}\"]'" for found, means in meanings.items())
     kind = "JSONB" if op.get_context().dialect.name == "postgresql" else "TEXT"
-    return sa.text(
+    return (
         f"INSERT INTO roles (name, permissions) SELECT role, CAST(CASE lower(role) {cases} ELSE '[]' END AS {kind}) "
         "FROM (SELECT DISTINCT role FROM users) AS found WHERE role NOT IN (SELECT name FROM roles)"
     )

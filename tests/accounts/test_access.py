@@ -177,7 +177,7 @@ def test_a_page_for_one_person_is_kept_by_nobody_and_one_for_all_knows_no_cookie
 def test_a_signed_in_page_asks_for_session_person_and_role_in_one_statement(site: Site):
     visit = Visit(site.app, site.ben)
     with counted(site.app) as statements:
-        visit.get("/account/")
+        visit.get("/account/confirm")
     assert len(statements.sent) == 1
     with counted(site.app) as statements:
         visit.get("/post/")

@@ -43,7 +43,7 @@ def test_a_person_signs_in_by_name_or_address_and_comes_to_the_page_asked_for(
     assert (asked.status_code, asked.location) == (303, "/account/sign-in?next=/account/")
     answer = sign_in(client, login, next="/account/")
     assert (answer.status_code, answer.location) == (303, "/account/")
-    assert "signed in as Cleo" in client.get("/account/").text
+    assert "sign in as <strong>Cleo" in client.get("/account/").text
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites_and_its_secret_is_not_stored(

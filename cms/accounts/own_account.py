@@ -1,0 +1,88 @@
+"""What people change about their own accounts. Each function says who and when; the caller holds the transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from cms.accounts.errors import AccountInvalid
+from cms.accounts.models import User
+from cms.accounts.passwords import hash_password
+from cms.accounts.queries import AnySession
+from cms.accounts.services import check_new_password, checked_name
+from cms.accounts.sessions import end_sessions
+from cms.activity.services import Actor, Subject, record
+from cms.web.logs import escaped
+
+LONGEST_BIO = 160
+LONGEST_WEBSITE = 500
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What people tell about themselves; None where they tell nothing. Names, bio and website are for everybody."""
+
+    first_name: str | None
+    last_name: str | None
+    bio: str | None
+    website: str | None
+    country: str | None
+
+
+def change_profile(session: AnySession, user_id: UUID, profile: Profile, *, by: Actor, at: datetime) -> None:
+    """Store what somebody tells about themselves. Raises AccountInvalid."""
+    user = session.get_one(User, user_id)
+    user.first_name, user.last_name = checked_name(profile.first_name), checked_name(profile.last_name)
+    user.bio, user.website = checked_bio(profile.bio), checked_website(profile.website)
+    user.country, user.updated_at = checked_name(profile.country), at
+    record(session, "user.profile_changed", actor=by, at=at, about=subject_of(user))
+
+
+def read_profile(session: AnySession, user_id: UUID) -> Profile:
+    user = session.get_one(User, user_id)
+    return Profile(**{name: getattr(user, name) for name in Profile.__dataclass_fields__})
+
+
+def change_password(
+    session: AnySession, user_id: UUID, password: str, *, but: UUID | None, by: Actor, at: datetime
+) -> int:
+    """Give an account a new password and end its sessions, but for one; returns how many were ended.
+
+    Raises AccountInvalid if the password cannot be used.
+    """
+    user = session.get_one(User, user_id, with_for_update=True)
+    check_new_password(password, user.username, user.email)
+    user.password_hash, user.updated_at = hash_password(password), at
+    ended = end_sessions(session, user_id, but=but)
+    record(session, "user.password_changed", actor=by, at=at, about=subject_of(user), details={"sessions_ended": ended})
+    return ended
+
+
+def subject_of(user: User) -> Subject:
+    """Return the account as the activity log names it."""
+    return Subject("user", str(user.uuid), user.username)
+
+
+def checked_bio(text: str | None) -> str | None:
+    """Return the text in one line. Raises AccountInvalid if it is too long."""
+    line = escaped(" ".join((text or "").split()))
+    if len(line) > LONGEST_BIO:
+        raise AccountInvalid("this is too long", why=f"it has {len(line)} characters, of at most {LONGEST_BIO}")
+    return line or None
+
+
+def checked_website(address: str | None) -> str | None:
+    """Return the address if it leads to a page; its link is shown to everybody. Raises AccountInvalid."""
+    address = (address or "").strip()
+    if not address:
+        return None
+    try:
+        parts = urlsplit(address)
+        is_page = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        is_page = False
+    if not is_page or len(address) > LONGEST_WEBSITE or address != escaped(address) or " " in address:
+        raise AccountInvalid(f"{address[:60]!r} is no address of a page", hint="begin it with https://")
+    return address
