@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 def init_app(app: Flask) -> None:
     """Register the pages, with them the tables, and ask the permission table before each request."""
-    from . import account_views, current, private_pages, sign_in_views  # noqa: PLC0415
+    from . import account_views, current, private_pages, reset_views, sign_in_views  # noqa: PLC0415
 
     current.init_app(app)
     private_pages.init_app(app)
     app.register_blueprint(sign_in_views.signing)
     app.register_blueprint(account_views.account)
+    app.register_blueprint(reset_views.resetting)
     private_pages.add_to_menu(app, "Profile", "/account/", "account.see")
     private_pages.add_to_menu(app, "Security", "/account/security", "account.see")

@@ -13,14 +13,19 @@ PRESENT_PASSWORD = {"maxlength": PASSWORD_LONGEST, "autocomplete": "current-pass
 NEW_PASSWORD = {"minlength": PASSWORD_SHORTEST, "maxlength": PASSWORD_LONGEST, "autocomplete": "new-password"}
 
 
-class SignInForm(Form):
-    """Name and password."""
+class LoginForm(Form):
+    """Who somebody is; where the password is forgotten, that is all."""
 
     login = StringField(
         "Username or e-mail address",
         [NEEDED, Length(max=EMAIL_LIMIT)],
         render_kw={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
     )
+
+
+class SignInForm(LoginForm):
+    """Name and password."""
+
     password = PasswordField("Password", [NEEDED, Length(max=PASSWORD_LONGEST)], render_kw=PRESENT_PASSWORD)
 
 

@@ -1,10 +1,13 @@
-"""What the worker does each day: remove what is over."""
+"""What the worker does for accounts: mails for forgotten passwords, and each day it removes what is over."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from flask import current_app
+
 from cms.accounts.limits import prune_limits
+from cms.accounts.reset import LASTS, SEND, prune_reset_tokens, send_reset
 from cms.accounts.sessions import prune_sessions
 from cms.extensions import transaction
 from cms.jobs.kinds import JobRun, job_kind
@@ -17,4 +20,13 @@ def prune(run: JobRun) -> None:
     while removed:
         run.pause_if_stopping()
         with transaction() as session:
+            prune_reset_tokens(session, at=at)
             removed = prune_sessions(session, at=at) + prune_limits(session, at=at)
+
+
+@job_kind(SEND, useless_after=LASTS)
+def send(run: JobRun) -> None:
+    """Send the mail that somebody asked for; a second one does no harm."""
+    with transaction() as session:
+        url = current_app.config["SITE_URL"]
+        send_reset(session, run.arguments["login"], site_url=url, at=datetime.now(UTC))

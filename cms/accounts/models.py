@@ -1,4 +1,4 @@
-"""The tables ``users``, as the sites that this CMS adopts have it, ``roles``, ``sessions`` and ``rate_limits``."""
+"""The table ``users``, as the sites that this CMS adopts have it, and those that go with it."""
 
 from __future__ import annotations
 
@@ -84,4 +84,14 @@ class RateLimit(Base):
 
     key: Mapped[str] = mapped_column(String(100), primary_key=True)
     count: Mapped[int] = mapped_column(Integer)
+    ends_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class PasswordResetToken(Base):
+    """What a mail for a forgotten password leads to, once, until ``ends_at``."""
+
+    __tablename__ = "password_reset_tokens"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"), index=True)
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -7,8 +7,10 @@ from datetime import datetime
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from sqlalchemy import delete
+
 from cms.accounts.errors import AccountInvalid
-from cms.accounts.models import User
+from cms.accounts.models import PasswordResetToken, User
 from cms.accounts.passwords import hash_password
 from cms.accounts.queries import AnySession
 from cms.accounts.services import check_new_password, checked_name
@@ -50,11 +52,14 @@ def change_password(
 ) -> int:
     """Give an account a new password and end its sessions, but for one; returns how many were ended.
 
+    A mail for a forgotten password that is on its way leads nowhere from then on.
+
     Raises AccountInvalid if the password cannot be used.
     """
     user = session.get_one(User, user_id, with_for_update=True)
     check_new_password(password, user.username, user.email)
     user.password_hash, user.updated_at = hash_password(password), at
+    session.execute(delete(PasswordResetToken).where(PasswordResetToken.user_id == user_id))
     ended = end_sessions(session, user_id, but=but)
     record(session, "user.password_changed", actor=by, at=at, about=subject_of(user), details={"sessions_ended": ended})
     return ended

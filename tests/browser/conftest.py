@@ -15,7 +15,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.content import seed
-from tests.site import open_site, running, settings_for
+from tests.people import add_person
+from tests.site import PASSWORD, open_site, running, settings_for
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = (
@@ -73,6 +74,7 @@ def address(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     settings = settings_for(f"sqlite:///{shutil.copy(sqlite_template, folder / 'site.db')}", folder)
     with running(settings) as app:
         seed(open_site(app))
+        add_person(app, "cleo", "author", password=PASSWORD)
     with serving(settings) as url:
         yield url
 

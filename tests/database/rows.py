@@ -80,6 +80,9 @@ def fill(target: Target, *, posts: int = 3) -> None:
         if "sessions" in tables:
             row = {"id": uuid.uuid4(), "user_id": ada["uuid"], "secret_hash": "0" * 64, "browser": "ä"}
             insert(connection, "sessions", {**row, "used_at": MOMENT, "proven_at": MOMENT})
+        if "password_reset_tokens" in tables:
+            row = {"token_hash": "0" * 64, "user_id": ada["uuid"]}
+            insert(connection, "password_reset_tokens", row, moment="ends_at")
         if "rate_limits" in tables:
             insert(connection, "rate_limits", {"key": "sign-in:0", "count": 1}, moment="ends_at")
         if "notification_preferences" in tables:

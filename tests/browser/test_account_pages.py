@@ -1,0 +1,30 @@
+"""The pages of an account in a browser, by keyboard, at both widths and in both schemes."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.test_public_pages import DESKTOP, PHONE, opened, serious_problems
+from tests.site import PASSWORD
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_person_signs_in_by_keyboard_and_meets_no_serious_barrier(
+    browser: Browser, address: str, scheme: str, width: int
+):
+    with opened(browser, f"{address}/account/security", width=width, scheme=scheme) as page:
+        assert serious_problems(page) == []
+        page.get_by_label("Username or e-mail address").focus()
+        page.keyboard.type("cleo")
+        page.keyboard.press("Tab")
+        page.keyboard.type(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{address}/account/security")
+        for path in ("/account/security", "/account/", "/account/confirm", "/account/reset"):
+            page.goto(address + path)
+            assert serious_problems(page) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
