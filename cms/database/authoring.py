@@ -11,13 +11,19 @@ from typing import Any
 from alembic.runtime.migration import MigrationContext
 from alembic.script import write_hooks
 
+from cms.database.authored_blocks import write_blocks
 
-def skip_empty(context: MigrationContext, _revision: object, directives: list[Any]) -> None:
-    """Make no file when autogenerate finds no difference; called by Alembic with the operations it found."""
+
+def write_revision(context: MigrationContext, _revision: object, directives: list[Any]) -> None:
+    """Make no file when autogenerate finds no difference, and building blocks of what it finds; called by Alembic."""
     options = context.config.cmd_opts if context.config else None
-    if getattr(options, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
+    if not getattr(options, "autogenerate", False):
+        return
+    if directives[0].upgrade_ops.is_empty():
         directives[:] = []
         print("no difference between the models and the database; no file was made", file=sys.stderr)  # noqa: T201
+        return
+    write_blocks(directives)
 
 
 @write_hooks.register("tidy_revision")

@@ -20,7 +20,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cms.database.attempts import is_lock_timeout, run_until_locks_are_had
-from cms.database.authoring import skip_empty
+from cms.database.authoring import write_revision
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting, first_line
 from cms.database.errors import DatabaseBusy, MigrationFailed
@@ -83,7 +83,7 @@ class Run:
             # sequences (a new enum value and its use) cannot share one.
             "transaction_per_migration": True,
             "transactional_ddl": True,
-            "process_revision_directives": skip_empty,
+            "process_revision_directives": write_revision,
             "on_version_apply": self.record,
             # For building blocks: their number in each revision, and where to tell how far they are.
             "blocks": Counter(),

@@ -22,9 +22,9 @@ def flask_db(sqlite_target, tmp_path):
     folder = tmp_path / "migrations"
     shutil.copytree(ROOT / "migrations", folder, ignore=lambda *_: ["__pycache__"])
 
-    def run(command, *arguments, path=os.environ["PATH"]):
+    def run(command, *arguments, path=os.environ["PATH"], program=("-m", "flask")):
         return subprocess.run(
-            [sys.executable, "-m", "flask", "db", command, "-d", str(folder), *arguments],
+            [sys.executable, *program, "db", command, "-d", str(folder), *arguments],
             env={"PATH": path, "DATABASE_URL": sqlite_target.url.render_as_string()},
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -59,6 +59,75 @@ def test_without_a_difference_no_file_is_made(flask_db):
     assert done.returncode == 0
     assert "no file was made" in done.stderr
     assert new_files(flask_db) == []
+
+
+MODELS_CHANGE = """
+import sqlalchemy as sa
+from cms.database.schema import Base
+import cms.blogs.models
+blogs, users = Base.metadata.tables["blogs"], Base.metadata.tables["users"]
+blogs.append_column(sa.Column("mood", sa.String(20)))
+blogs.append_column(sa.Column("editor_id", sa.Uuid, sa.ForeignKey("users.uuid", ondelete="SET NULL"), index=True))
+blogs.append_column(sa.Column("key", sa.Uuid, nullable=False, server_default=sa.text("(lower(hex(randomblob(16))))")))
+blogs.c.word_count.type = sa.BigInteger()
+blogs.c.summary.nullable = False
+blogs.append_constraint(sa.UniqueConstraint("author_id", "title", name="blogs_author_id_title_key"))
+users.c.bio.type = sa.String(500)
+from flask.cli import main
+main()
+"""
+WRITTEN = """\
+    create_index("ix_blogs_editor_id", "blogs", ["editor_id"])
+    create_foreign_key(
+        "blogs_editor_id_fkey", "blogs", ["editor_id"], to="users", parent_columns=["uuid"], ondelete="SET NULL"
+    )
+"""
+
+
+def test_what_would_keep_a_table_busy_is_written_as_blocks_in_a_revision_of_their_own(flask_db, sqlite_target):
+    done = flask_db("migrate", "-m", "change much", program=("-c", MODELS_CHANGE))
+    assert done.returncode == 0, done.stderr
+    plain, steps = sorted(new_files(flask_db), key=lambda path: len(path.name))
+    assert steps.stem.endswith("_change_much_in_steps")
+    assert 'add_column(sa.Column("mood"' in plain.read_text()
+    assert '"bio"' in plain.read_text()
+    assert "cms.database.operations" not in plain.read_text()
+    text = steps.read_text()
+    assert "op." not in text.partition("def upgrade")[2]
+    assert WRITTEN in text
+    for line in (
+        'create_unique_constraint("blogs_author_id_title_key", "blogs", ["author_id", "title"])',
+        'change_type("blogs", "word_count", sa.BigInteger())',
+        'set_not_null("blogs", "summary")',
+        'drop_not_null("blogs", "summary")',
+        'change_type("blogs", "word_count", sa.INTEGER())',
+        'drop_constraint("blogs_editor_id_fkey", "blogs", "foreignkey")',
+        'drop_column("blogs", "key")',
+    ):
+        assert line in text
+    assert flask_db("upgrade").returncode == 0
+    assert "blogs" not in flask_db("check", program=("-c", MODELS_CHANGE)).stderr
+    assert flask_db("downgrade", NEWEST).returncode == 0
+    assert "blogs" not in flask_db("check").stderr
+
+
+COLUMN_GOES = """
+from cms.database.schema import Base
+import cms.blogs.models
+blogs = Base.metadata.tables["blogs"]
+blogs.indexes = {index for index in blogs.indexes if "status" not in index.columns}
+blogs._columns.remove(blogs.c.status)
+from flask.cli import main
+main()
+"""
+
+
+def test_the_indexes_of_a_column_that_goes_are_dropped_before_it_in_one_revision(flask_db, sqlite_target):
+    done = flask_db("migrate", "-m", "drop status", program=("-c", COLUMN_GOES))
+    assert done.returncode == 0, done.stderr
+    (file,) = new_files(flask_db)
+    text = file.read_text().partition("def upgrade")[2]
+    assert 0 < text.index("drop_index") < text.index("drop_column")
 
 
 @pytest.mark.parametrize("command", ["upgrade", "migrate", "revision", "downgrade", "stamp"])
