@@ -14,8 +14,8 @@ from cms.database.progress import EVERY_S
 from cms.database.steps import Steps, block
 
 # Whoever writes a row of a batch waits until the batch is committed, so a batch is to take about this long.
-AIM_S = 0.05
-FIRST, FEWEST, MOST = 500, 50, 10_000
+AIM_S = 0.025
+FIRST, FEWEST, MOST = 100, 50, 10_000
 PAUSE_S = 0.02
 DONE = "done"
 STEP = "batches"
