@@ -153,7 +153,7 @@ CHANGES = {
     "a generated column": "ALTER TABLE shop.items ALTER doubled DROP EXPRESSION",
     "a view": "CREATE OR REPLACE VIEW shop.cheap AS SELECT * FROM shop.items WHERE price < 11",
     "a function": "ALTER FUNCTION shop.refuse() STABLE",
-    "a collation": 'ALTER TABLE blogs ALTER content TYPE text COLLATE "C"',
+    "a collation": 'ALTER TABLE blogs ALTER content_html TYPE text COLLATE "C"',
     "row security": "ALTER TABLE shop.items DISABLE ROW LEVEL SECURITY",
     "minus nought": "UPDATE shop.items SET place = point(1.5, '-0') WHERE id = 3",
     "the spelling of JSON": 'UPDATE shop.items SET facts = \'{{"b":1, "a":2}}\' WHERE id = 1',

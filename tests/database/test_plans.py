@@ -23,7 +23,7 @@ CONNECTIONS, TIMES = 8, 10
 CHANGES = {
     "a longer text": """
     with op.batch_alter_table("blogs") as batch:
-        batch.alter_column("title", existing_type=sa.String(300), type_=sa.String(400))""",
+        batch.alter_column("slug", existing_type=sa.String(300), type_=sa.String(400))""",
     "text without end": """
     with op.batch_alter_table("blogs") as batch:
         batch.alter_column("slug", existing_type=sa.String(300), type_=sa.Text)""",
@@ -78,11 +78,11 @@ def test_the_same_upgrade_breaks_a_driver_that_asks_only_once(postgres_target, t
     failed = 0
     with psycopg.connect(url, autocommit=True) as connection:
         for _ in range(TIMES):
-            connection.execute("SELECT title FROM blogs")
+            connection.execute("SELECT slug FROM blogs")
         upgrade(longer)
         for _ in range(TIMES):
             try:
-                connection.execute("SELECT title FROM blogs")
+                connection.execute("SELECT slug FROM blogs")
             except FeatureNotSupported:
                 failed += 1
     assert failed == TIMES
