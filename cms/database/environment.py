@@ -23,7 +23,7 @@ from cms.database.attempts import is_lock_timeout, run_until_locks_are_had
 from cms.database.authoring import write_revision
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting, first_line
-from cms.database.errors import DatabaseBusy, MigrationFailed
+from cms.database.errors import DatabaseBusy, MigrationFailed, RebuildForgets
 from cms.database.expected import read_expected
 from cms.database.fingerprint import Fingerprint, is_counted, is_derived
 from cms.database.guard import SchemaGuard, rebuilding
@@ -238,6 +238,8 @@ def expect(context: EnvironmentContext, work: Run) -> dict[str, Fingerprint]:
     """Return the schema at each revision; nothing where the history cannot be run on an empty schema to find out."""
     try:
         return read_expected(work.target, context.script)
+    except RebuildForgets:
+        raise
     except Exception as error:  # noqa: BLE001 - a revision may raise anything; if the upgrade goes through, it is told
         work.unguarded = f"{type(error).__name__}: {error}".partition("\n")[0]
         return {}

@@ -29,6 +29,10 @@ class MigrationFailed(CmsError):
     """A revision failed, or success could not be read back; the message says which state the database is in."""
 
 
+class RebuildForgets(MigrationFailed):
+    """SQLite's rebuild of a table loses what it cannot be told to keep, and the revision does not say so."""
+
+
 class IrreversibleMigration(CmsError):
     """A downgrade would lose data that the older schema cannot hold; it was rolled back."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,11 +17,15 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from cms.database.catalog_sqlite import quote
-from cms.database.errors import MigrationFailed
+from cms.database.errors import MigrationFailed, RebuildForgets
 from cms.database.facts import Fact
 from cms.database.fingerprint import Fingerprint, read_fingerprint
 
-RENAME_OF_A_REBUILD = re.compile(r'ALTER TABLE "?_alembic_tmp_', re.IGNORECASE)
+RENAME_OF_A_REBUILD = re.compile(r'ALTER TABLE "?_alembic_tmp_(\w+)', re.IGNORECASE)
+ODD = re.compile(r" collate \S+| on conflict \w+| autoincrement")
+DROPS = re.compile(r'DROP (TRIGGER|INDEX)(?: IF EXISTS)? "?(\w+)"?', re.IGNORECASE)
+OF_EXPRESSIONS = """
+    SELECT lower(m.name) FROM sqlite_master m, pragma_index_info(m.name) i WHERE m.type = 'index' AND i.cid = -2"""
 NOTHING = Fingerprint(())
 
 
@@ -102,6 +106,65 @@ def put_back(connection: sa.Connection, change: Change, sql: Mapping[tuple[str, 
         if fact.kind == "index":
             connection.exec_driver_sql(f"DROP INDEX IF EXISTS {quote(fact.name)}")
         connection.exec_driver_sql(lost)
+
+
+def is_forgotten(fact: Fact, after: Fingerprint, rebuilt: Collection[str]) -> bool:
+    """Return whether a rebuild lost what is not a thing of its own: a collation, a counter, a check, a key's action.
+
+    Alembic can change none of these: it does not see them. A check with a name it keeps or drops as it is told.
+    """
+    if fact.table not in rebuilt:
+        return False
+    here = {each for each in after.facts if each.table == fact.table}
+    columns = {each.name: each.definition for each in here if each.kind == "column"}
+    if fact.kind == "column" and fact.name in columns:
+        odd = ODD.findall(fact.definition)
+        return any(each not in columns[fact.name] for each in odd)
+    if fact.kind == "constraint" and " on " in fact.definition and fact.definition.startswith("foreign key"):
+        return any(each.definition == fact.definition.partition(" on ")[0] for each in here)
+    return False
+
+
+class Memory:
+    """How a SQLite schema was before a revision ran on it, to know afterwards what a rebuild forgot.
+
+    What a rebuild forgets is no change that the revision makes, though it happens whenever the revision is run alone:
+    the history, run to find out what each revision changes, would else teach that triggers go.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._before = read_fingerprint(connection)
+        self._sql = read_sql(connection)
+        self._of_expressions = set(connection.exec_driver_sql(OF_EXPRESSIONS).scalars())
+
+    def put_back(self, statements: Iterable[str]) -> None:
+        """Make again what is gone, or is another, after a rebuild of its table, although no statement drops it.
+
+        Raises RebuildForgets for what cannot be made again.
+        """
+        said = list(statements)
+        rebuilt = {found[1].lower() for each in said if (found := RENAME_OF_A_REBUILD.match(each))}
+        dropped = {(found[1].lower(), found[2].lower()) for each in said for found in DROPS.finditer(each)}
+        after = read_fingerprint(self._connection)
+        there = {(fact.kind, fact.name) for fact in after.facts}
+        lost = [f"it loses {fact}" for fact in self._before.missing_from(after) if is_forgotten(fact, after, rebuilt)]
+        if lost:
+            raise RebuildForgets(
+                "the revision rebuilds a table and loses what it does not say",
+                why="; ".join(lost),
+                hint="write the new table in SQL, copy the rows and rename it, or drop it in a statement of its own",
+            )
+        for fact in self._before.missing_from(after):
+            name = (fact.kind, fact.name)
+            if fact.table not in rebuilt or name in dropped or name not in self._sql:
+                continue
+            if fact.kind == "trigger" and name not in there:
+                self._connection.exec_driver_sql(self._sql[name])
+            # One that is gone was dropped by the revision, through Alembic, which knows all but those of expressions.
+            if fact.kind == "index" and (name in there or fact.name in self._of_expressions):
+                self._connection.exec_driver_sql(f"DROP INDEX IF EXISTS {quote(fact.name)}")
+                self._connection.exec_driver_sql(self._sql[name])
 
 
 def refuse(change: Change, revision: str, *, is_upgrade: bool) -> None:

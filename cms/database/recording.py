@@ -17,6 +17,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from cms.database.errors import MigrationFailed
+from cms.database.guard import Memory, rebuilding
 from cms.database.schema import Base
 
 BLOCK = " -- autocommit block"
@@ -125,12 +126,16 @@ def record(connection: sa.Connection, script: Script, way: str) -> list[Statemen
         refuse_to_leave(" ".join(sql.split()))
         return sql.replace(" CONCURRENTLY", ""), parameters
 
+    memory = Memory(connection) if connection.dialect.name == "sqlite" else None
     event.listen(connection, "before_cursor_execute", listen, retval=True)
     try:
         options = {"target_metadata": Base.metadata}
-        run(script, way, OneTransaction(connection.dialect, connection, options, None), tape)
+        with rebuilding(connection):
+            run(script, way, OneTransaction(connection.dialect, connection, options, None), tape)
     finally:
         event.remove(connection, "before_cursor_execute", listen)
+    if memory:
+        memory.put_back(statement.sql for statement in tape.statements)
     return tape.statements
 
 
