@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from cms.database.engines.pgtext import spread_casts
+from cms.database.engines.pgtext import plain_default, plain_definition
 from cms.database.errors import DatabaseUnsupported
 from cms.database.facts import Fact
 
@@ -34,13 +34,11 @@ FACTS = {
         WHERE {PATH} AND c.relkind IN ('r', 'p', 'f') AND {NOT_OF_AN_EXTENSION.format("c")}""",
     "column": f"""
         SELECT {TABLE}, a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
+               CASE WHEN a.attcollation <> t.typcollation THEN 'collate ' || a.attcollation::regcollation END,
                CASE WHEN a.attnotnull THEN 'not null' END,
-               CASE a.attgenerated WHEN '' THEN 'default ' WHEN 'v' THEN 'generated virtual as '
-                    ELSE 'generated as ' END
-               || CASE WHEN {EXPRESSION} = 'CURRENT_TIMESTAMP' THEN 'now()'
-                       WHEN {EXPRESSION} !~ '^NULL::[a-z ]+$' THEN {EXPRESSION} END,
                CASE a.attidentity WHEN 'a' THEN 'identity always' WHEN 'd' THEN 'identity by default' END,
-               CASE WHEN a.attcollation <> t.typcollation THEN 'collate ' || a.attcollation::regcollation END)
+               CASE a.attgenerated WHEN '' THEN 'default ' WHEN 'v' THEN 'generated virtual as '
+                    ELSE 'generated as ' END || {EXPRESSION})
         FROM pg_attribute a
         JOIN pg_class c ON c.oid = a.attrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -136,7 +134,15 @@ def postgresql_facts(connection: sa.Connection) -> Iterator[Fact]:
     for kind, query in FACTS.items():
         for table, name, definition in connection.exec_driver_sql(query):
             if definition is not None:  # the object went away while the catalog was read
-                yield Fact(kind, table, name, spread_casts(" ".join(definition.split())))
+                plain = plain_column if kind == "column" else plain_definition
+                yield Fact(kind, table, name, plain(" ".join(definition.split())))
+
+
+def plain_column(definition: str) -> str:
+    """Return a column's definition, which ends with its default if it has one, in one spelling."""
+    kind, has_default, default = plain_definition(definition).partition(" default ")
+    value = plain_default(kind.partition(" collate ")[0].removesuffix(" not null"), default) if has_default else None
+    return kind if value is None else f"{kind} default {value}"
 
 
 def list_unusable_tables(connection: sa.Connection) -> list[str]:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 import sqlalchemy as sa
 
 from cms.database.facts import Fact
-from cms.database.sqltext import bare, inside, name_of, outside, spelled, split_list, tokens
+from cms.database.sqltext import bare, condition, inside, name_of, outside, spelled, split_list, tokens
 
 CONSTRAINTS = frozenset({"constraint", "primary", "unique", "check", "foreign"})
 VIRTUAL, STORED = 2, 3
 EXPRESSION = -2
+# Each two are one to SQLite, which looks for parts of the name only.
+OTHER_NAMES = {
+    "CHARACTER VARYING": "VARCHAR", "INT": "INTEGER", "BOOL": "BOOLEAN", "DECIMAL": "NUMERIC", "TIMESTAMP": "DATETIME",
+    "CLOB": "TEXT",
+}  # fmt: skip
+NUMERIC = re.compile("INT|BOOL|NUMERIC|DECIMAL|REAL|FLOA|DOUB", re.IGNORECASE)
+NOW = {"current_timestamp", "datetime ('now')", "datetime ()"}
 
 
 def sqlite_facts(connection: sa.Connection) -> Iterator[Fact]:
@@ -29,9 +37,12 @@ def sqlite_facts(connection: sa.Connection) -> Iterator[Fact]:
             yield from table_facts(connection, name.lower(), parts)
         elif kind == "index":
             unique = "unique " if parts[1].lower() == "unique" else ""
-            yield Fact("index", table.lower(), name.lower(), f"{unique}{index_keys(connection, name, parts)}")
+            yield Fact(
+                "index", table.lower(), name.lower(), f"{unique}{index_keys(connection, name, parts, table.lower())}"
+            )
         else:
-            yield Fact(kind, table.lower() if kind == "trigger" else "", name.lower(), spelled(parts))
+            text = spelled(parts).replace(" for each row ", " ", 1)  # there is no other kind of trigger
+            yield Fact(kind, table.lower() if kind == "trigger" else "", name.lower(), text)
 
 
 def table_facts(connection: sa.Connection, table: str, parts: Sequence[str]) -> Iterator[Fact]:
@@ -50,31 +61,46 @@ def table_facts(connection: sa.Connection, table: str, parts: Sequence[str]) -> 
     for item in items:
         for position, word in outside(item):
             if word == "check":
-                yield Fact("constraint", table, "", f"check ({spelled(bare(inside(item, position + 1)))})")
+                yield Fact("constraint", table, "", f"check ({condition(inside(item, position + 1), table)})")
         if item[0].lower() in CONSTRAINTS and (odd := oddities(item)):
             start = 2 if item[0].lower() == "constraint" else 0
             yield Fact("constraint", table, "", f"{spelled(item[start:])} behaves otherwise:{odd}")
 
 
 def columns(connection: sa.Connection, table: str, items: dict[str, list[str]]) -> Iterator[Fact]:
-    for _, name, kind, required, default, key, hidden in connection.exec_driver_sql(
-        f"PRAGMA table_xinfo({quote(table)})"
-    ):
+    rows = connection.exec_driver_sql(f"PRAGMA table_xinfo({quote(table)})").all()
+    keys = sum(row.pk > 0 for row in rows)
+    for _, name, kind, required, default, key, hidden in rows:
         item = items.get(name.lower(), [])
-        words = [re.sub(r"\s*([(),])\s*", r"\1", " ".join(kind.split())).upper()]
-        words += ["not null"] if required else []
-        words += [f"default {plain_default(kind, default)}"] if default and default.upper() != "NULL" else []
+        is_rowid = kind.upper() == "INTEGER" and keys == 1 and key and " descending" not in oddities(item)
+        words = [plain_type(kind, is_key=key)]
+        words += ["not null"] if required and not is_rowid else []
+        value = plain_default(kind, default) if default else "null"
+        words += [f"default {value}"] if value != "null" else []
         words += [f"primary key part {key}"] if key else []
         words += [generated(item, stored=hidden == STORED)] if hidden in (VIRTUAL, STORED) else []
         yield Fact("column", table, name.lower(), " ".join(words) + oddities(item))
 
 
+def plain_type(kind: str, *, is_key: bool) -> str:
+    """Return a type in one spelling. INT and INTEGER are alike but in a key, where only the latter is the row's id."""
+    name, opening, rest = re.sub(r"\s*([(),])\s*", r"\1", " ".join(kind.split())).upper().partition("(")
+    return f"{name if is_key else OTHER_NAMES.get(name, name)}{opening}{rest}"
+
+
 def plain_default(kind: str, default: str) -> str:
-    """Return '0' of a whole number or a boolean as 0: SQLite stores the same, and server_default="0" writes it so."""
-    word = default.strip("'")
-    if word.isdecimal() and ("INT" in kind.upper() or "BOOL" in kind.upper()):
-        return word
-    return spelled(bare(tokens(default)))
+    """Return a default in one spelling: a number is what the column stores, also of a text of digits, and of TRUE."""
+    parts = bare(tokens(default))
+    text = spelled(parts)
+    if text in NOW:
+        return "current_timestamp"
+    if parts[0][0] == '"' and len(parts) == 1:  # no column can be meant, so it is a text
+        parts = ["'" + parts[0][1:-1].replace('""', '"').replace("'", "''") + "'"]
+        text = parts[0]
+    if not NUMERIC.search(kind):
+        return text
+    number = {"true": "1", "false": "0"}.get(text, text.strip("'").replace(" ", "").removeprefix("+"))
+    return str(int(Decimal(number))) if re.fullmatch(r"-?\d+(\.0*)?", number) else text
 
 
 def generated(item: Sequence[str], *, stored: bool) -> str:
@@ -95,6 +121,8 @@ def oddities(item: Sequence[str]) -> str:
             found += " initially deferred"
         elif word == "autoincrement":
             found += " autoincrement"
+        elif (word, second, third) == ("primary", "key", "desc"):  # is not the row's id, though INTEGER
+            found += " descending"
     return found
 
 
@@ -121,10 +149,11 @@ def primary_key(connection: sa.Connection, table: str) -> list[str]:
     return [row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]]
 
 
-def index_keys(connection: sa.Connection, index: str, parts: Sequence[str]) -> str:
+def index_keys(connection: sa.Connection, index: str, parts: Sequence[str], table: str = "") -> str:
     """Return an index's keys in order, with direction and collation where they are not the usual ones, and its WHERE.
 
     parts: the index's own text, which alone tells its expressions; empty for the index behind a constraint.
+    table: whose index it is, in lower case.
     """
     items = list(split_list(inside(parts, parts.index("(")))) if parts else []
     keys = []
@@ -136,7 +165,7 @@ def index_keys(connection: sa.Connection, index: str, parts: Sequence[str]) -> s
             unusual = "" if collation == "BINARY" else f" collate {collation.lower()}"
             keys.append(f"{what}{unusual}{' desc' if descending else ''}")
     where = [position for position, word in outside(parts) if word == "where"]
-    predicate = f" where {spelled(bare(parts[where[0] + 1 :]))}" if where else ""
+    predicate = f" where {condition(parts[where[0] + 1 :], table)}" if where else ""
     return f"({', '.join(keys)}){predicate}"
 
 

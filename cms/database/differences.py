@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from cms.database.facts import Fact
 from cms.database.fingerprint import Fingerprint
 
-DEFAULT = re.compile(r" default .*?(?= collate |$)")
+DEFAULT = re.compile(r" default .*")
 DELETE_ACTION = re.compile(r" on (?:delete|update) (?:cascade|restrict|no action|set null|set default)", re.IGNORECASE)
 UNIQUE = re.compile(r"(?:primary key|unique)(?: btree)? (\([^()]*\))", re.IGNORECASE)
 FORGOTTEN = re.compile(r" collate \w| on conflict ")

@@ -12,6 +12,9 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+ALIKE = {"==": "=", "!=": "<>"}
+AROUND_A_TERM = frozenset({"", "(", ")", "and", "or"})
+IN_A_TERM = frozenset({"and", "or", "not", "between", "case", "select", ","})
 CLOSE_TO_THE_NEXT = frozenset("(.")
 CLOSE_TO_THE_LAST = frozenset("),.")
 
@@ -41,6 +44,8 @@ def written(parts: Sequence[str], *, close_to_the_last: frozenset[str] = CLOSE_T
 
 
 def plain(token: str) -> str:
+    if token in ALIKE:
+        return ALIKE[token]
     if token[0] == "'":
         return token
     if token[0] in '"`[':
@@ -71,6 +76,38 @@ def bare(parts: Sequence[str]) -> list[str]:
     found = list(parts)
     while found and found[0] == "(" and len(inside(found, 0)) == len(found) - 2:
         found = found[1:-1]
+    return found
+
+
+def condition(parts: Sequence[str], table: str) -> str:
+    """Return a condition on a table's rows in one spelling: (t.a > 0) AND (b < 1) is a > 0 and b < 1."""
+    return spelled(bare(without_parentheses(without_table(parts, table))))
+
+
+def without_table(parts: Sequence[str], table: str) -> list[str]:
+    """Return an expression in which columns stand without their own table's name."""
+    found: list[str] = []
+    for part in parts:
+        if found[-1:] == ["."] and name_of(found[-2]) == table:
+            del found[-2:]
+        found.append(part)
+    return found
+
+
+def without_parentheses(parts: Sequence[str]) -> list[str]:
+    """Return a condition without the parentheses around its single comparisons."""
+    found: list[str] = []
+    position = 0
+    while position < len(parts):
+        term = inside(parts, position) if parts[position] == "(" else []
+        end = position + len(term) + 2
+        around = {(found[-1] if found else "").lower(), (parts[end] if end < len(parts) else "").lower()}
+        if term and around <= AROUND_A_TERM and not IN_A_TERM & {word for _, word in outside(term)}:
+            found += term
+            position = end
+        else:
+            found.append(parts[position])
+            position += 1
     return found
 
 
