@@ -119,7 +119,7 @@ def load_flask_migrate(app: Flask) -> click.Group:
     """Set Flask-Migrate up on the application and return its command group."""
     from flask_migrate import Migrate, cli  # noqa: PLC0415
 
-    from cms.database import authoring  # noqa: F401, PLC0415 - registers the hook that alembic.ini names
+    from cms.database import authoring  # noqa: PLC0415 - registers the hook that alembic.ini names, too
 
     # Flask-Migrate's own handler logs an error and exits with 1 before anybody could say more about it.
     for name, function in list(vars(cli).items()):
@@ -128,21 +128,30 @@ def load_flask_migrate(app: Flask) -> click.Group:
     migrate = Migrate(directory=app.config["MIGRATIONS_DIR"])
     migrate.init_app(app, db)
     migrate.configure(refuse_broken_history)
+    migrate.configure(authoring.name_apart)
     return ExplainedGroup(cli.db, app)
 
 
 def refuse_broken_history(config: Any) -> Any:  # Any: alembic.config.Config, which is not imported here
-    """Raise HistoryBroken for files that form no history, and where a command needs the one head and there are two.
+    """Raise HistoryBroken for files that form no history, and where a command needs the one head and there are two;
+    RevisionUnknown for a revision that is an empty text, as a variable that was never set makes it.
 
     Called by Flask-Migrate at the start of each of its commands. Alembic itself shows a traceback for the first, and
     names neither head in the second.
     """
+    from cms.database.errors import RevisionUnknown  # noqa: PLC0415
     from cms.database.history import get_head, read_scripts  # noqa: PLC0415
 
     context = click.get_current_context()
     context.meta[HISTORY] = Path(config.get_main_option("script_location"))
     scripts = read_scripts(config)
     goal = context.params.get("revision", context.params.get("head"))
+    if goal == "":
+        raise RevisionUnknown(
+            "the revision that was given is an empty text",
+            why="perhaps a variable of the shell is not set",
+            hint="`python manage.py showmigrations` lists the revisions; nothing was changed",
+        )
     if context.command.name in {"upgrade", "downgrade", "stamp", "migrate", "revision"} and goal in {"head", "-1"}:
         get_head(scripts)
     return config

@@ -17,7 +17,7 @@ from cms.database.engines import engine_for
 from cms.database.engines.base import connecting
 from cms.database.errors import HistoryBroken, RevisionUnknown, StampRefused
 from cms.database.expected import read_expected
-from cms.database.fingerprint import read_fingerprint
+from cms.database.fingerprint import Fingerprint, read_fingerprint
 from cms.database.history import VERSION_TABLE, alembic_config, load_scripts, read_current, read_version_rows
 from cms.database.identify import explain_unknown
 from cms.database.journal import read_accepted
@@ -25,6 +25,8 @@ from cms.database.obstacles import Obstacle, count_obstacles
 from cms.database.progress import Say
 from cms.database.target import Target
 from cms.words import counted
+
+SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -112,13 +114,14 @@ def plan_stamp(target: Target, *, accept_differences: bool = False, align: bool 
         current = read_our_revision(connection, scripts, target)
         refuse_unusable_tables(connection, target)
         found = read_fingerprint(connection)
-        if current is None and not found.facts:
+        expected = read_expected(target, scripts)
+        if current is None and not tables_of(found) & tables_of(*expected.values()):
             raise StampRefused(
                 f"{target.name} holds no table of ours",
-                why=f"there is no schema that could be compared in {looked_at(connection)}",
-                hint="for a new site run `python manage.py backup-and-migrate`; check DATABASE_URL otherwise",
+                why=f"looked in {looked_at(connection)}; {whose_tables(target, connection)}",
+                hint="for a new site run `python manage.py backup-and-migrate` on a database of its own; check "
+                "DATABASE_URL otherwise; nothing was stamped or changed",
             )
-        expected = read_expected(target, scripts)
         if current is not None:
             difference, known = compare(current, found, expected[current]), read_accepted(connection)
             drift = tuple(line for line in difference.lines if line not in known)
@@ -141,6 +144,26 @@ def plan_stamp(target: Target, *, accept_differences: bool = False, align: bool 
         ties=tuple(same[1:]),
         obstacles=obstacles,
     )
+
+
+def tables_of(*schemas: Fingerprint) -> frozenset[str]:
+    return frozenset(fact.table for schema in schemas for fact in schema.facts if fact.kind == "table")
+
+
+def whose_tables(target: Target, connection: sa.Connection) -> str:
+    """Return in words which tables there are instead, in all schemas, and whose they are."""
+    tables = engine_for(target).list_tables(connection)
+    if not tables:
+        return "it holds no table at all"
+    shown = ", ".join(tables[:SHOWN]) + (", …" if len(tables) > SHOWN else "")
+    found = f"it holds {counted(len(tables), 'table')} of something else: {shown}"
+    if target.engine_name == "sqlite":
+        return found
+    owners = connection.exec_driver_sql(
+        "SELECT DISTINCT tableowner FROM pg_tables "
+        "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
+    ).scalars()
+    return f"{found}; owned by {', '.join(owners)}"
 
 
 def looked_at(connection: sa.Connection) -> str:

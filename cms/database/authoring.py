@@ -5,13 +5,27 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import write_hooks
 
 from cms.database.authored_blocks import write_blocks
+
+
+def name_apart(config: Config) -> Config:
+    """Let a new file's name end with its revision's id where another file is of this minute already.
+
+    With the same message it would have that one's name, and Alembic would write over it. Called by Flask-Migrate.
+    """
+    versions = Path(str(config.get_main_option("script_location"))) / "versions"
+    if any(versions.glob(f"{datetime.now(UTC):%Y%m%d_%H%M}_*.py")):
+        template = str(config.get_main_option("file_template")).replace("%", "%%")
+        config.set_main_option("file_template", f"{template}_%%(rev)s")
+    return config
 
 
 def write_revision(context: MigrationContext, _revision: object, directives: list[Any]) -> None:

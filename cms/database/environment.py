@@ -148,7 +148,9 @@ class Run:
 
 
 def title_of(step: MigrationInfo) -> str:
-    return step.up_revision.doc if isinstance(step.up_revision, Script) else ""
+    """Return what the step's revision does; of a stamp, the revision where the database then stands."""
+    revision = next(iter(step.destination_revisions), None) if step.is_stamp else step.up_revision
+    return revision.doc if isinstance(revision, Script) else ""
 
 
 def run(context: EnvironmentContext, work: Run) -> None:

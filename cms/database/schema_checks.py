@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
@@ -19,12 +21,13 @@ from cms.database.target import Target
 from cms.words import counted
 
 OLD_TRANSACTION_S = 60
+REBUILT = re.compile(r"_cc(?:new|old)\d*(?=\"?$)")
 
 
 @register("schema")
 def check_drift(target: Target, connection: sa.Connection, scripts: ScriptDirectory) -> list[Problem]:
     """database.W005: the schema is not what the history says at its own revision. database.I011: not checked, and why.
-    database.I012: differences that were accepted.
+    database.I012: differences that were accepted. database.W016: those that a pending revision cannot carry.
 
     Under the deploy lock, so that what a running upgrade has half done is not reported; it is not waited for. The
     history is run in a scratch place where its files are not those that the expected fingerprints were made of.
@@ -46,11 +49,28 @@ def compare_with_history(target: Target, connection: sa.Connection, scripts: Scr
     current = find_current(connection, scripts)
     if current is None:
         return []
-    expected = read_expected(target, scripts)[current]
-    difference = compare(current, read_fingerprint(connection), expected)
+    expected = read_expected(target, scripts)
+    later = list(expected.values())[list(expected).index(current) + 1 :]
+    difference = compare(current, read_fingerprint(connection), expected[current], later)
     known = read_accepted(connection)
     accepted = [line for line in difference.lines if line in known]
-    return say_drift(current, [line for line in difference.lines if line not in known]) + say_accepted(accepted)
+    drift = [line for line in difference.lines if line not in known]
+    in_the_way = [
+        text
+        for word, text, facts in difference.entries()
+        if f"{word} {text}" in known and facts & set(difference.blocking)
+    ]
+    return say_drift(current, drift) + say_accepted(accepted) + say_in_the_way(in_the_way)
+
+
+def say_in_the_way(things: list[str]) -> list[Problem]:
+    """An accepted thing that the revisions of that day could carry may be in the way of one that was written since."""
+    if not things:
+        return []
+    what = f"pending revisions cannot carry {counted(len(things), 'difference')} that were accepted: "
+    cure = "rename it, or make it equal, before the upgrade; the rehearsal of `backup-and-migrate` would stop at it"
+    why = "a revision that was written since makes or changes a thing of that name"
+    return [warning("database.W016", what + "; ".join(things[:AT_MOST_SHOWN]), why=why, hint=cure)]
 
 
 def say_drift(current: str, lines: list[str]) -> list[Problem]:
@@ -74,11 +94,24 @@ def say_accepted(lines: list[str]) -> list[Problem]:
 def check_invalid_indexes(connection: sa.Connection) -> list[Problem]:
     """database.E006: an index that a failed concurrent build left: it is not used, and does not keep values unique."""
     query = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1"
-    cure = "drop it, and build it again: DROP INDEX CONCURRENTLY {}"
     return [
-        error("database.E006", f"the index {name} is invalid", hint=cure.format(name))
+        error("database.E006", f"the index {name} is invalid", why=why_invalid(name), hint=cure_of(name))
         for name in connection.exec_driver_sql(query).scalars()
     ]
+
+
+def why_invalid(index: str) -> str:
+    """Return what was interrupted, by the name that PostgreSQL gave the index."""
+    if rebuilt := REBUILT.search(index):
+        return (
+            f"REINDEX CONCURRENTLY was interrupted; the index that it was to replace, {index[: rebuilt.start()]}, works"
+        )
+    return "CREATE INDEX CONCURRENTLY failed or was interrupted"
+
+
+def cure_of(index: str) -> str:
+    again = "" if REBUILT.search(index) else ", then build it again in a revision"
+    return f"if nobody builds it at this moment, drop it: DROP INDEX CONCURRENTLY {index}{again}"
 
 
 @register("schema")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
@@ -13,6 +16,7 @@ from cms.database.errors import StampRefused
 from cms.database.history import get_head, load_scripts, read_current
 from cms.database.release import apply_release
 from cms.database.schema import Base
+from cms.database.target import MIGRATIONS_DIR
 from tests.database.adopted import (
     CARRIED,
     CARRIED_BY_POSTGRESQL,
@@ -23,7 +27,7 @@ from tests.database.adopted import (
     rows_of,
     run,
 )
-from tests.database.rows import FIRST, connected, digests, quiet
+from tests.database.rows import FIRST, NEWEST, connected, digests, quiet
 
 
 def ids_of_drift(target):
@@ -35,7 +39,7 @@ def ids_of_drift(target):
         return [
             each.id
             for each in registry.run(("database", "schema"), deploy=False, given=given).problems
-            if each.id in {"database.W004", "database.W005", "database.I012"}
+            if each.id in {"database.W004", "database.W005", "database.I012", "database.W016"}
         ]
 
 
@@ -117,3 +121,24 @@ def test_drift_that_came_after_the_acceptance_is_told_apart(target):
     apply_stamp(target, plan_stamp(target, accept_differences=True), say=quiet)
     run(target, ["DROP INDEX ix_users_role"])
     assert ids_of_drift(target) == ["database.W005", "database.I012"]
+
+
+def test_an_accepted_thing_that_a_new_revision_makes_too_is_named(sqlite_target, tmp_path):
+    """Accepted while no revision knew the name; the release with the new revision comes later."""
+    adopted_site(sqlite_target, ["CREATE TABLE newsletters (id INTEGER PRIMARY KEY)"])
+    apply_stamp(sqlite_target, plan_stamp(sqlite_target, accept_differences=True), say=quiet)
+    assert "database.W016" not in ids_of_drift(sqlite_target)
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS_DIR, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "20990101_0000_create_newsletters.py").write_text(
+        f'''"""create newsletters"""
+import sqlalchemy as sa
+from alembic import op
+revision = "abcdefabcdef"
+down_revision = "{NEWEST}"
+def upgrade(): op.create_table("newsletters", sa.Column("id", sa.Integer, primary_key=True))
+def downgrade(): op.drop_table("newsletters")
+'''
+    )
+    found = ids_of_drift(replace(sqlite_target, migrations_dir=folder))
+    assert found == ["database.I012", "database.W016"]

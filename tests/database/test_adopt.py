@@ -19,6 +19,7 @@ from cms.database.history import list_revisions, load_scripts, read_current
 from cms.database.release import apply_release
 from cms.database.target import MIGRATIONS_DIR, ROOT
 from cms.errors import Refused
+from tests.database.adopted import run
 from tests.database.rows import FIRST, SECOND, connected, count, digests, fill, quiet, upgrade
 
 
@@ -169,8 +170,29 @@ def test_an_empty_database_is_not_stamped(target):
     from cms.database.engines import engine_for
 
     engine_for(target).prepare(target)
-    with pytest.raises(StampRefused, match="no table of ours"):
+    with pytest.raises(StampRefused, match="no table of ours") as refused:
         plan_stamp(target)
+    assert "it holds no table at all" in refused.value.why
+
+
+def test_a_database_of_something_else_is_not_stamped_and_its_tables_are_named(target):
+    from cms.database.engines import engine_for
+
+    engine_for(target).prepare(target)
+    run(target, ["CREATE TABLE wp_posts (id INTEGER PRIMARY KEY)", "CREATE TABLE wp_users (id INTEGER PRIMARY KEY)"])
+    with pytest.raises(StampRefused, match="no table of ours") as refused:
+        plan_stamp(target, accept_differences=True)
+    assert "it holds 2 tables of something else: " in refused.value.why
+    assert "wp_posts" in refused.value.why
+    assert ("looked in this file" if target.engine_name == "sqlite" else "schemas public") in refused.value.why
+    assert (f"owned by {target.url.username}" in refused.value.why) == (target.engine_name == "postgresql")
+
+
+def test_tables_that_the_search_path_does_not_find_are_named(postgres_target):
+    run(postgres_target, ["CREATE SCHEMA old", "CREATE TABLE old.users (id INTEGER PRIMARY KEY)"])
+    with pytest.raises(StampRefused, match="no table of ours") as refused:
+        plan_stamp(postgres_target)
+    assert "looked in the schemas public; it holds 1 table of something else: old.users" in refused.value.why
 
 
 def test_a_database_with_a_revision_is_left_alone(target):

@@ -54,6 +54,15 @@ def test_a_new_revision_is_dated_and_opens_with_the_rules(flask_db):
     assert "import sqlalchemy as sa" in file.read_text()
 
 
+def test_two_revisions_of_one_minute_and_message_are_two_files(flask_db):
+    for _ in range(2):
+        assert flask_db("revision", "-m", "Add subtitle").returncode == 0
+    first, second = sorted(new_files(flask_db), key=lambda file: len(file.stem))
+    if first.stem[:13] == second.stem[:13]:
+        assert second.stem.startswith(f"{first.stem}_")
+    assert first.read_text() != second.read_text()
+
+
 def test_without_a_difference_no_file_is_made(flask_db):
     done = flask_db("migrate", "-m", "nothing")
     assert done.returncode == 0

@@ -233,3 +233,14 @@ def test_manage_py_db_says_the_same(target, environment):
     command = [sys.executable, "manage.py", "db", "upgrade", "nonsense"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert_says(done, "there is no revision nonsense")
+
+
+@pytest.mark.parametrize("command", ["upgrade", "downgrade", "stamp", "show"])
+def test_an_empty_revision_is_refused(target, flask_db, command):
+    upgrade(target)
+    assert_says(flask_db(command, ""), "the revision that was given is an empty text", "nothing was changed")
+
+
+def test_a_stamp_says_the_title_of_the_revision_where_the_database_then_stands(target, flask_db):
+    upgrade(target)
+    assert f"stamp {SECOND}  widen blog texts" in flask_db("stamp", SECOND).stderr

@@ -88,6 +88,19 @@ def test_an_invalid_index_is_an_error(postgres_target):
     assert ("database.E006", "the index ix_blogs_status is invalid") in find(postgres_target)
 
 
+def test_what_an_interrupted_rebuild_of_an_index_left_is_named_with_the_statement_that_drops_it(postgres_target):
+    upgrade(postgres_target)
+    run(postgres_target, "CREATE INDEX ix_blogs_status_ccnew ON blogs (status)")
+    run(
+        postgres_target,
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_blogs_status_ccnew'::regclass",
+    )
+    with connected(postgres_target) as connection:
+        (left,) = schema_checks.check_invalid_indexes(connection)
+    assert left.why == "REINDEX CONCURRENTLY was interrupted; the index that it was to replace, ix_blogs_status, works"
+    assert left.hint.endswith("DROP INDEX CONCURRENTLY ix_blogs_status_ccnew")
+
+
 def test_a_constraint_that_was_never_validated_is_named(postgres_target):
     upgrade(postgres_target)
     run(postgres_target, "ALTER TABLE users ADD CONSTRAINT long CHECK (length(username) > 1) NOT VALID")
