@@ -4,17 +4,21 @@ Usage: python -m bench.adopt EMPTY_DATABASE_URL [--posts 200000]
 
 Makes the two first tables as somebody's own program would have, in several ways, each time with all posts, and runs
 `stamp-existing-database`. Prints what came of it, the seconds of the whole command, the milliseconds of one fingerprint
-as a ratio to SQLAlchemy's own reflection of the same tables (the baseline), and whether every row is what it was.
+as a ratio to SQLAlchemy's reflection of the same tables (the baseline) and to a query that asks for nothing, whether
+the digests of all tables are what they were after the stamp and every value of before at the head, and the memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import resource
 import secrets
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -98,8 +102,8 @@ def make(target: Target, posts: int, change: Callable[[sa.Column], None]) -> Non
 def adopt(target: Target) -> None:
     """Try the command as an operator would, each time with what its hint names, and go on to the head."""
     print(f"  {compare_fingerprint(target)}")
-    before = digests(target)
-    for options in ({}, {"align": True}):
+    before, rows = digests(target), contents(target)
+    for options in ({}, {"align": True}, {"accept_differences": True}):
         began = time.monotonic()
         try:
             plan = plan_stamp(target, **options)
@@ -107,20 +111,34 @@ def adopt(target: Target) -> None:
             print(f"  {show(options)}: refused in {time.monotonic() - began:.1f} s: {refused.what}")
             continue
         apply_stamp(target, plan, say=quiet)
-        print(f"  {show(options)}: stamped {plan.revision} in {time.monotonic() - began:.1f} s")
+        print(
+            f"  {show(options)}: stamped {plan.revision} in {time.monotonic() - began:.1f} s, {compare(target, before)}"
+        )
+        began = time.monotonic()
         apply_release(target, proof=False, say=quiet)
-        print(f"  at the head: {'every row of before' if same_rows(target, before) else 'ROWS WERE LOST'}")
+        kept = "every value of before" if contents(target, rows) == rows else "VALUES WERE LOST"
+        print(f"  at the head after {time.monotonic() - began:.1f} s: {kept}; at most {peak_mb()} MB of memory so far")
         return
-    print(f"  {'nothing was changed' if digests(target) == before else 'CHANGED'}")
+    print(f"  {compare(target, before)}")
 
 
 def show(options: dict[str, bool]) -> str:
-    return " ".join(["stamp-existing-database", *(f"--{name}" for name in options)])
+    return " ".join(["stamp-existing-database", *(f"--{name.replace('_', '-')}" for name in options)])
+
+
+def compare(target: Target, before: dict[str, tuple[int, str]]) -> str:
+    after = digests(target)
+    same = all(after[table] == digest for table, digest in before.items())
+    return "digests of all tables as before" if same else "THE DIGESTS OF TABLES CHANGED"
+
+
+def peak_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def compare_fingerprint(target: Target) -> str:
     """Read the fingerprint and reflect the tables in turn, and return the medians in milliseconds and their ratio."""
-    ours, theirs = [], []
+    ours, theirs, nothing = [], [], []
     for _ in range(ROUNDS):
         with engine_for(target).open_tool(target).connect() as connection:
             began = time.perf_counter()
@@ -129,8 +147,14 @@ def compare_fingerprint(target: Target) -> str:
             sa.MetaData().reflect(connection)
             ours.append((between - began) * 1000)
             theirs.append((time.perf_counter() - between) * 1000)
-    own, reflected = median(ours), median(theirs)
-    return f"fingerprint {own:.1f} ms, {own / reflected:.2f}x reflecting the tables ({reflected:.1f} ms)"
+            began = time.perf_counter()
+            connection.exec_driver_sql("SELECT 1").scalar()
+            nothing.append((time.perf_counter() - began) * 1000)
+    own, reflected, asked = median(ours), median(theirs), median(nothing)
+    return (
+        f"fingerprint {own:.1f} ms, {own / reflected:.2f}x reflecting the tables ({reflected:.1f} ms), "
+        f"{own / asked:.0f}x a query ({asked:.2f} ms)"
+    )
 
 
 def digests(target: Target) -> dict[str, tuple[int, str]]:
@@ -138,9 +162,31 @@ def digests(target: Target) -> dict[str, tuple[int, str]]:
         return {table.name: (table.rows, table.digest) for table in engine_for(target).digest_tables(connection, meter)}
 
 
-def same_rows(target: Target, before: dict[str, tuple[int, str]]) -> bool:
-    after = digests(target)
-    return all(after[name][0] == rows for name, (rows, _) in before.items())
+@dataclass(frozen=True)
+class Content:
+    """The columns of a table, and the hash of the values in them, row by row."""
+
+    columns: str
+    digest: str
+
+
+def contents(target: Target, like: dict[str, Content] | None = None) -> dict[str, Content]:
+    """Read every value of the tables. like: of these tables and columns, whatever has been added since."""
+    with engine_for(target).open_tool(target).connect() as connection:
+        inspector = sa.inspect(connection)
+        columns = {table: content.columns for table, content in (like or {}).items()} or {
+            table: ", ".join(column["name"] for column in inspector.get_columns(table))
+            for table in inspector.get_table_names()
+        }
+        return {table: Content(names, hash_rows(connection, table, names)) for table, names in columns.items()}
+
+
+def hash_rows(connection: sa.Connection, table: str, names: str) -> str:
+    digest = hashlib.sha256()
+    statement = sa.text(f"SELECT {names} FROM {table} ORDER BY 1")
+    for row in connection.execution_options(yield_per=1000).execute(statement):
+        digest.update(repr(tuple(row)).encode())
+    return digest.hexdigest()
 
 
 def quiet(_line: str) -> None:
