@@ -28,6 +28,13 @@ def name_apart(config: Config) -> Config:
     return config
 
 
+def is_other_default(
+    _context: object, _found: object, _column: object, found: str | None, _default: object, rendered: str | None
+) -> bool | None:
+    """Say that a default of '' is one of '': on SQLite Alembic takes it for another. None lets Alembic compare."""
+    return False if found in {"''", "('')"} and rendered == "" else None
+
+
 def write_revision(context: MigrationContext, _revision: object, directives: list[Any]) -> None:
     """Make no file when autogenerate finds no difference, and building blocks of what it finds; called by Alembic."""
     options = context.config.cmd_opts if context.config else None

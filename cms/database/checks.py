@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 
 from cms.checks.messages import Problem, error, info, warning
 from cms.checks.registry import register
+from cms.database.authoring import is_other_default
 from cms.database.engines import engine_for
 from cms.database.environment import is_ours
 from cms.database.errors import HistoryBroken, RevisionUnknown
@@ -99,7 +100,7 @@ def check_models_match(connection: sa.Connection, scripts: ScriptDirectory, meta
     """database.W004: at the newest revision, the schema still differs from the models, beside what was accepted."""
     if len(scripts.get_heads()) != 1 or find_current(connection, scripts) != get_head(scripts):
         return []
-    options = {"compare_type": True, "compare_server_default": True, "include_name": is_ours}
+    options = {"compare_type": True, "compare_server_default": is_other_default, "include_name": is_ours}
     context = MigrationContext.configure(connection, opts={**options, "target_metadata": metadata})
     accepted = read_accepted(connection)
     differences = [each for each in compare_metadata(context, metadata) if not is_accepted(each, accepted)]

@@ -20,7 +20,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cms.database.attempts import is_lock_timeout, run_until_locks_are_had
-from cms.database.authoring import write_revision
+from cms.database.authoring import is_other_default, write_revision
 from cms.database.engines import engine_for
 from cms.database.engines.base import connecting, first_line
 from cms.database.errors import DatabaseBusy, MigrationFailed, RebuildForgets
@@ -77,7 +77,7 @@ class Run:
             "target_metadata": self.metadata,
             "include_name": is_ours,
             "compare_type": True,
-            "compare_server_default": True,
+            "compare_server_default": is_other_default,
             "render_as_batch": True,
             # One transaction for all would lose every applied revision to the last one's failure, and some
             # sequences (a new enum value and its use) cannot share one.

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from cms.checks.registry import registry
-from cms.database import schema_checks
+from cms.database import checks, schema_checks
 from cms.database.engines import engine_for
 from cms.database.history import load_scripts
+from cms.database.schema import Base
 from cms.database.target import MIGRATIONS_DIR
 from tests.database.rows import FIRST, SECOND, connected, fill, quiet, upgrade
 
@@ -76,6 +77,13 @@ def test_a_foreign_key_without_an_index_is_named(target):
     upgrade(target)
     run(target, "DROP INDEX ix_redirects_blog_id")
     assert ("database.W008", "no index begins with blog_id of redirects, a foreign key") in find(target)
+
+
+def test_a_schema_at_the_head_has_no_problem_with_models_and_foreign_keys(target):
+    upgrade(target)
+    with connected(target) as connection:
+        assert schema_checks.check_foreign_keys_indexed(connection) == []
+        assert checks.check_models_match(connection, load_scripts(target), Base.metadata) == []
 
 
 def test_an_invalid_index_is_an_error(postgres_target):
