@@ -140,6 +140,7 @@ def check_foreign_keys_indexed(connection: sa.Connection) -> list[Problem]:
     problems = []
     for table in filter(is_counted, inspector.get_table_names()):
         indexed = [list(index["column_names"]) for index in inspector.get_indexes(table)]
+        indexed += [list(key["column_names"]) for key in inspector.get_unique_constraints(table)]
         indexed.append(list(inspector.get_pk_constraint(table)["constrained_columns"]))
         indexed += [list(unique["column_names"]) for unique in inspector.get_unique_constraints(table)]
         for key in inspector.get_foreign_keys(table):

@@ -31,12 +31,15 @@ def read_acceptances(source: Source) -> list[Acceptance]:
 
 
 def judge_acceptances(
-    accepted: Collection[Acceptance], remarks: Collection[Remark], *, squawk_asked: bool
+    accepted: Collection[Acceptance], remarks: Collection[Remark], *, both_engines: bool, squawk_asked: bool
 ) -> Iterator[Remark]:
-    """Yield what is wrong with the acceptances themselves: no reason, or nothing that they accept."""
+    """Yield what is wrong with the acceptances themselves: no reason, or nothing that they accept.
+
+    both_engines: whether the remarks are of both; what was not looked at may be what is accepted.
+    """
     found = {remark.rule for remark in remarks}
     for each in accepted:
         if len(each.reason.split()) < SHORTEST_REASON:
             yield Remark("acceptance-without-reason", each.line, f"{each.rule} is accepted without a reason")
-        elif each.rule not in found and (squawk_asked or each.rule in RULES):
+        elif both_engines and each.rule not in found and (squawk_asked or each.rule in RULES):
             yield Remark("useless-acceptance", each.line, f"{each.rule} is accepted, and was not found")

@@ -135,7 +135,12 @@ def judge(scripts: ScriptDirectory, revision: str, evidence: Evidence) -> Verdic
         remarks += in_sql
     acceptances = read_acceptances(source)
     reasons = {each.rule: each.reason for each in acceptances if each.reason}
-    remarks += judge_acceptances(acceptances, remarks, squawk_asked=evidence.squawk is not None)
+    remarks += judge_acceptances(
+        acceptances,
+        remarks,
+        both_engines=set(evidence.engines) == set(BOTH),
+        squawk_asked=evidence.squawk is not None,
+    )
     found = [(as_finding(script, source, remark), reasons.get(remark.rule)) for remark in unique(remarks)]
     return Verdict(
         tuple(finding for finding, reason in found if reason is None),

@@ -134,7 +134,7 @@ def judge_blocks(source: Source) -> Iterator[Remark]:
     """Look for what stands beside building blocks: after an interruption it would be done again."""
     for function in source.functions.values():
         calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
-        if any(called(call) in BLOCKS and not of_alembic(call) for call in calls):
+        if any(isinstance(call.func, ast.Name) and call.func.id in BLOCKS for call in calls):
             for call in calls:
                 if of_alembic(call) and called(call) not in READS:
                     yield Remark(
