@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from cms.blogs.indexing import count_missing
+from cms.blogs.indexing import count_missing, read_language
 from cms.blogs.search import language_of
 from cms.checks.messages import Problem, warning
 from cms.checks.registry import register
@@ -31,7 +31,7 @@ def check_index_language(config: Config, connection: sa.Connection) -> list[Prob
     """search.W002: the search index is of another language than SITE_LANGUAGE."""
     if not has_index(connection):
         return []
-    language = connection.scalar(sa.text("SELECT language FROM blog_search_settings"))
+    language = read_language(connection)
     if language == (wanted := language_of(config.SITE_LANGUAGE)):
         return []
     return [warning("search.W002", f"the search index is {language}, and SITE_LANGUAGE is {wanted}", hint=CURE)]

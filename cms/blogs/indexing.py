@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from cms.blogs.models import PUBLISHED, Blog
 from cms.extensions import db, transaction
 
 BATCH_POSTS = 200
+# Triggers write the index, so that no model describes it.
+INDEX = sa.table("blog_search", sa.column("blog_id", sa.Uuid))
+SETTINGS = sa.table("blog_search_settings", sa.column("id"), sa.column("language"))
 
 Watch = Callable[[Iterable[list[UUID]], int], Iterable[list[UUID]]]
 
@@ -47,10 +51,16 @@ def reindex(*, language: str, dry_run: bool = False, watch: Watch = lambda batch
     return IndexReport(posts=posts, indexed=indexed, language=language, dry_run=dry_run)
 
 
+def read_language(connection: sa.Connection) -> str:
+    """Return PostgreSQL's name for the language of the index."""
+    return connection.scalar(sa.select(SETTINGS.c.language)) or "english"
+
+
 def set_language(language: str) -> None:
     with transaction() as session:
         if session.get_bind().dialect.name == "postgresql":
-            session.execute(sa.text("UPDATE blog_search_settings SET language = :language"), {"language": language})
+            row = postgresql.insert(SETTINGS).values(id=1, language=language)
+            session.execute(row.on_conflict_do_update(index_elements=[SETTINGS.c.id], set_={"language": language}))
 
 
 def batches() -> Iterator[list[UUID]]:
@@ -66,8 +76,9 @@ def batches() -> Iterator[list[UUID]]:
 
 
 def index_batch(ids: list[UUID]) -> int:
-    """Let the trigger index the posts: it runs whenever a title is written, also with the same one."""
+    """Take the posts out of the index and let the trigger put them in: it runs whenever a title is written."""
     with transaction() as session:
+        session.execute(sa.delete(INDEX).where(INDEX.c.blog_id.in_(ids)))
         return int(session.connection().execute(
             sa.update(Blog).where(Blog.id.in_(ids), Blog.status == PUBLISHED).values(title=Blog.title)
         ).rowcount)  # fmt: skip
@@ -75,10 +86,7 @@ def index_batch(ids: list[UUID]) -> int:
 
 def count_missing(connection: sa.Connection) -> int:
     """Return how many published posts the index lacks. One statement, which reads every post's id."""
-    posts, index = (
-        sa.table("blogs", sa.column("id"), sa.column("status")),
-        sa.table("blog_search", sa.column("blog_id")),
-    )
-    has_entry = sa.exists().where(index.c.blog_id == posts.c.id)
+    posts = sa.table("blogs", sa.column("id"), sa.column("status"))
+    has_entry = sa.exists().where(INDEX.c.blog_id == posts.c.id)
     missing = sa.select(sa.func.count()).select_from(posts).where(posts.c.status == PUBLISHED, ~has_entry)
     return int(connection.scalar(missing) or 0)

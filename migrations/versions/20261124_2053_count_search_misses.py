@@ -6,7 +6,7 @@ downgrade drops the counts.
 
 Revision ID: e7a4d05b9c62
 Revises: 8b5e29f4c1d3
-Create Date: 2026-11-24 20:52:00+00:00
+Create Date: 2026-11-24 20:53:00+00:00
 """
 
 from __future__ import annotations

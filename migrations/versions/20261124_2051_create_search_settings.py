@@ -1,0 +1,37 @@
+"""create search settings
+
+On PostgreSQL, which knows the forms of words, the search index has one language for the whole site; without a row
+that is English. ``manage.py reindex-search`` writes it. SQLite does not know languages, and nothing is made there.
+Locks: nothing that is in use.
+downgrade forgets the language.
+
+Revision ID: 5d2c7e91ab04
+Revises: 3f60c8d7a915
+Create Date: 2026-11-24 20:51:00+00:00
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "5d2c7e91ab04"
+down_revision = "3f60c8d7a915"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    if op.get_context().dialect.name != "postgresql":
+        return
+    only_one = sa.CheckConstraint("id = 1", name="id")
+    op.create_table(
+        "blog_search_settings",
+        sa.Column("id", sa.SmallInteger, only_one, primary_key=True, autoincrement=False),
+        sa.Column("language", sa.String(30), nullable=False),
+    )
+
+
+def downgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.drop_table("blog_search_settings")
