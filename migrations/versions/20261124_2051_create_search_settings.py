@@ -1,7 +1,7 @@
 """create search settings
 
-On PostgreSQL, which knows the forms of words, the search index has one language for the whole site; without a row
-that is English. ``manage.py reindex-search`` writes it. SQLite does not know languages, and nothing is made there.
+PostgreSQL knows the forms of words, so the search index has one language for the whole site; without a row that is
+English. ``manage.py reindex-search`` writes it. SQLite does not know languages, and leaves the table empty.
 Locks: nothing that is in use.
 downgrade forgets the language.
 
@@ -22,8 +22,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    if op.get_context().dialect.name != "postgresql":
-        return
     only_one = sa.CheckConstraint("id = 1", name="id")
     op.create_table(
         "blog_search_settings",
@@ -33,5 +31,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    if op.get_context().dialect.name == "postgresql":
-        op.drop_table("blog_search_settings")
+    op.drop_table("blog_search_settings")

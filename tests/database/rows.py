@@ -32,7 +32,13 @@ assert Blog
 MOMENT = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 FIRST = "6a1f0c93e2b4"
 SECOND = "2d8e51b07fa9"
-NEWEST = ScriptDirectory(str(MIGRATIONS_DIR)).get_current_head()
+REVISIONS = [script.revision for script in ScriptDirectory(str(MIGRATIONS_DIR)).walk_revisions()][::-1]
+NEWEST = REVISIONS[-1]
+
+
+def count_after(revision: str) -> int:
+    """Return how many revisions the history has after one."""
+    return len(REVISIONS) - 1 - REVISIONS.index(revision)
 
 
 def quiet(_line: str) -> None:
@@ -64,37 +70,38 @@ def fill(target: Target, *, posts: int = 3) -> None:
         ada = insert(connection, "users", {"uuid": uuid.uuid4(), "username": "ada", "email": "ada@example.org"})
         blogs = [insert(connection, "blogs", post_row(ada["uuid"], number)) for number in range(posts)]
         tables = sa.inspect(connection).get_table_names()
-        if "redirects" in tables:
-            insert(connection, "redirects", {"path": "/old/", "blog_id": blogs[0]["id"]})
-        if "imported_files" in tables:
-            row = {"source": "a.md", "blog_id": blogs[0]["id"], "sha256": "0" * 64, "front_matter": {"title": "ä"}}
-            insert(connection, "imported_files", {**row, "imported_at": MOMENT}, moment=None)
-        if "jobs" in tables:
-            fill_jobs(connection)
-        if "activity_logs" in tables:
-            row = {"id": uuid.uuid4(), "actor_id": ada["uuid"], "actor_name": "ada", "action": "blog.published"}
-            insert(connection, "activity_logs", {**row, "details": {"title": "ä"}}, moment="happened_at")
-        if "notifications" in tables:
-            row = {"id": uuid.uuid4(), "user_id": ada["uuid"], "kind": "blog.returned", "text": "ä", "key": "1"}
-            insert(connection, "notifications", row)
-        if "sessions" in tables:
-            row = {"id": uuid.uuid4(), "user_id": ada["uuid"], "secret_hash": "0" * 64, "browser": "ä"}
-            insert(connection, "sessions", {**row, "used_at": MOMENT, "proven_at": MOMENT})
-        if "password_reset_tokens" in tables:
-            row = {"token_hash": "0" * 64, "user_id": ada["uuid"]}
-            insert(connection, "password_reset_tokens", row, moment="ends_at")
-        if "rate_limits" in tables:
-            insert(connection, "rate_limits", {"key": "sign-in:0", "count": 1}, moment="ends_at")
-        if "notification_preferences" in tables:
-            chosen = {"user_id": ada["uuid"], "kind": "blog.returned", "on_site": True, "by_mail": False}
-            insert(connection, "notification_preferences", chosen, moment=None)
+        for table, (row, moment) in rows_of(ada["uuid"], blogs[0]["id"]).items():
+            if table in tables:
+                insert(connection, table, row, moment=moment)
 
 
-def fill_jobs(connection: sa.Connection) -> None:
-    worker = {"id": uuid.uuid4(), "host": "here", "pid": 1, "started_at": MOMENT, "seen_at": MOMENT}
-    insert(connection, "job_workers", worker, moment=None)
-    row = {"id": uuid.uuid4(), "kind": "test.job", "arguments": {"to": "ä"}, "due_at": MOMENT, "changed_at": MOMENT}
-    insert(connection, "jobs", {**row, "worker_id": worker["id"], "status": "done"})
+def rows_of(person: object, blog: object) -> dict[str, tuple[dict[str, object], str | None]]:
+    """Return a row for each table, and which of its columns says when, in the order of their foreign keys."""
+    worker = uuid.uuid4()
+    job = {"id": uuid.uuid4(), "kind": "test.job", "arguments": {"to": "ä"}, "status": "done", "worker_id": worker}
+    about = {"id": uuid.uuid4(), "actor_id": person, "actor_name": "ada", "action": "blog.published"}
+    notice = {"id": uuid.uuid4(), "user_id": person, "kind": "blog.returned", "text": "ä", "key": "1"}
+    session = {"id": uuid.uuid4(), "user_id": person, "secret_hash": "0" * 64, "browser": "ä"}
+    return {
+        "redirects": ({"path": "/old/", "blog_id": blog}, "created_at"),
+        "imported_files": (
+            {"source": "a.md", "blog_id": blog, "sha256": "0" * 64, "front_matter": {"title": "ä"}},
+            "imported_at",
+        ),
+        "job_workers": ({"id": worker, "host": "here", "pid": 1, "seen_at": MOMENT}, "started_at"),
+        "jobs": ({**job, "due_at": MOMENT, "changed_at": MOMENT}, "created_at"),
+        "activity_logs": ({**about, "details": {"title": "ä"}}, "happened_at"),
+        "notifications": (notice, "created_at"),
+        "notification_preferences": (
+            {"user_id": person, "kind": "blog.returned", "on_site": True, "by_mail": False},
+            None,
+        ),
+        "blog_search_settings": ({"id": 1, "language": "german"}, None),
+        "search_misses": ({"words": "ä", "count": 3}, "missed_at"),
+        "sessions": ({**session, "used_at": MOMENT, "proven_at": MOMENT}, "created_at"),
+        "password_reset_tokens": ({"token_hash": "0" * 64, "user_id": person}, "ends_at"),
+        "rate_limits": ({"key": "sign-in:0", "count": 1}, "ends_at"),
+    }
 
 
 def post_row(author: uuid.UUID, number: int) -> dict[str, object]:

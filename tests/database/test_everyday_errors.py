@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.database.rows import FIRST, NEWEST, SECOND, connected, upgrade
+from tests.database.rows import FIRST, NEWEST, SECOND, connected, count_after, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = NEWEST
@@ -92,7 +92,8 @@ def test_the_beginning_of_several_revisions_is_told_with_all_of_them(target, fla
 def test_a_database_that_is_behind_is_told_with_what_it_lacks(target, flask_db):
     upgrade(target, SECOND)
     done = flask_db("migrate", "-m", "add mood")
-    assert_says(done, "lacks 3 revisions: b94c7d20a6e1 (store rendered posts)", SECOND, "run `flask db upgrade`")
+    lacks = f"lacks {count_after(SECOND)} revisions: b94c7d20a6e1 (store rendered posts)"
+    assert_says(done, lacks, SECOND, "run `flask db upgrade`")
 
 
 def test_differences_to_the_models_are_told_in_words(target, flask_db):
@@ -114,7 +115,7 @@ def test_a_way_up_that_forks_is_told_with_the_command_that_joins_it(target, flas
     upgrade(target, FIRST)
     add_revision(flask_db.versions, "aaaaaaaaaaaa")
     add_revision(flask_db.versions, "bbbbbbbbbbbb")
-    assert_says(flask_db("upgrade", "+5"), "the history has 2 heads")
+    assert_says(flask_db("upgrade", f"+{count_after(FIRST) + 1}"), "the history has 2 heads")
 
 
 def test_a_missing_parent_is_told_with_the_file_that_names_it(flask_db):
@@ -136,12 +137,14 @@ def test_a_file_that_is_no_python_is_told(flask_db):
 
 def test_going_down_further_than_there_is_is_told_with_how_far_it_goes(target, flask_db):
     upgrade(target, SECOND)
-    assert_says(flask_db("downgrade", "--", "-9"), "has 2 revisions and lacks 3", "flask db downgrade base")
+    told = f"has 2 revisions and lacks {count_after(SECOND)}"
+    assert_says(flask_db("downgrade", "--", "-9"), told, "flask db downgrade base")
 
 
 def test_going_up_further_than_there_is_is_told_with_how_far_it_goes(target, flask_db):
     upgrade(target, SECOND)
-    assert_says(flask_db("upgrade", "+9"), "has 2 revisions and lacks 3", "flask db upgrade")
+    told = f"has 2 revisions and lacks {count_after(SECOND)}"
+    assert_says(flask_db("upgrade", f"+{count_after(SECOND) + 1}"), told, "flask db upgrade")
 
 
 def test_a_downgrade_to_a_newer_revision_is_told(target, flask_db):

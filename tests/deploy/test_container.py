@@ -39,7 +39,13 @@ def test_the_site_does_not_run_as_root():
 def test_no_secret_has_a_default():
     used = re.findall(r"\$\{(\w+)(:?[-?]?)", COMPOSE)
     assert {"SECRET_KEY", "POSTGRES_PASSWORD"} <= {name for name, _ in used}
-    assert {name for name, rule in used if rule == ":-"} == {"SITE_NAME", "TRUSTED_PROXIES", "MIGRATE_ON_START"}
+    assert {name for name, rule in used if rule == ":-"} == {
+        "SITE_NAME",
+        "TRUSTED_PROXIES",
+        "MIGRATE_ON_START",
+        "MAIL_FROM",
+        "MAIL_URL",
+    }
     assert not re.findall(r"SECRET_KEY|PASSWORD", DOCKERFILE)
 
 

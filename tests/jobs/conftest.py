@@ -23,6 +23,7 @@ from cms.extensions import db, transaction
 from cms.jobs.models import Job
 from cms.jobs.services import enqueue
 from cms.jobs.worker import WorkDone, run_due
+from cms.management.job_kinds import load_job_kinds
 from tests.deploy.programs import wait_until
 
 Enqueue = Callable[..., UUID | None]
@@ -41,12 +42,17 @@ def later(app: Flask) -> Enqueue:
 
 @pytest.fixture
 def work(app: Flask) -> Callable[[], WorkDone]:
-    """Return a function that does what is due, as `run-worker --once`."""
+    """Return a function that does what is due, as `run-worker --once`.
+
+    What is stored once a day is done already, so that a test counts its own jobs only, whatever was imported before it.
+    """
 
     def run() -> WorkDone:
         with app.app_context():
             return run_due(app, stop=Event())
 
+    load_job_kinds()
+    run()
     return run
 
 

@@ -27,7 +27,7 @@ COMMAND = [sys.executable, "-m", "tests.jobs.kinds_for_tests", "run-worker"]
 
 
 @pytest.fixture
-def settings(app: Flask, migrated_url: str, tmp_path: Path) -> dict[str, str]:
+def settings(app: Flask, work: object, migrated_url: str, tmp_path: Path) -> dict[str, str]:
     queue = f"sqlite:///{tmp_path}/queue/jobs.db"
     return settings_of_site(tmp_path, DATABASE_URL=migrated_url, JOBS_URL=queue)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.database.rows import FIRST, SECOND, connected, count, fill, upgrade
+from tests.database.rows import FIRST, REVISIONS, SECOND, connected, count, fill, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -135,7 +135,7 @@ def test_a_mistyped_path_never_becomes_an_empty_site(tmp_path, command):
 def test_the_history_is_shown_with_what_is_applied(target, manage):
     upgrade(target, FIRST)
     lines = manage("showmigrations").stdout.splitlines()
-    assert lines[0].endswith("1 of 5 revisions applied")
+    assert lines[0].endswith(f"1 of {len(REVISIONS)} revisions applied")
     assert lines[1].startswith(f"[X] {FIRST}")
     assert lines[2].startswith(f"[ ] {SECOND}")
 
