@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -106,6 +107,30 @@ def put_back(connection: sa.Connection, change: Change, sql: Mapping[tuple[str, 
         if fact.kind == "index":
             connection.exec_driver_sql(f"DROP INDEX IF EXISTS {quote(fact.name)}")
         connection.exec_driver_sql(lost)
+        if fact.kind == "trigger":
+            refuse_broken_trigger(connection, fact)
+
+
+def refuse_broken_trigger(connection: sa.Connection, trigger: Fact) -> None:
+    """Let SQLite prepare each kind of write: it reads the body of a trigger then, and not when the trigger is made.
+
+    Each text is new, since Python keeps prepared statements, and an EXPLAIN does not notice that the schema changed.
+    """
+    table = quote(trigger.table)
+    columns = [quote(row[1]) for row in connection.exec_driver_sql(f"PRAGMA table_info({table})")]
+    for write in (
+        f"INSERT INTO {table} DEFAULT VALUES",
+        f"UPDATE {table} SET {', '.join(f'{column} = NULL' for column in columns)}",  # noqa: S608 - quoted
+        f"DELETE FROM {table}",  # noqa: S608
+    ):
+        try:
+            connection.exec_driver_sql(f"EXPLAIN {write} -- {uuid4()}")
+        except sa.exc.OperationalError as error:
+            raise RebuildForgets(
+                f"the trigger {trigger.name} on {trigger.table} does not fit the changed table",
+                why=str(error.orig),
+                hint="drop it before the change and make it again after it, in the revision; nothing was changed",
+            ) from None
 
 
 def is_forgotten(fact: Fact, after: Fingerprint, rebuilt: Collection[str]) -> bool:
@@ -161,6 +186,7 @@ class Memory:
                 continue
             if fact.kind == "trigger" and name not in there:
                 self._connection.exec_driver_sql(self._sql[name])
+                refuse_broken_trigger(self._connection, fact)
             # One that is gone was dropped by the revision, through Alembic, which knows all but those of expressions.
             if fact.kind == "index" and (name in there or fact.name in self._of_expressions):
                 self._connection.exec_driver_sql(f"DROP INDEX IF EXISTS {quote(fact.name)}")

@@ -22,8 +22,12 @@ from cms.database.schema import Base
 
 BLOCK = " -- autocommit block"
 LEADING_COMMENTS = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
-# What may hold a semicolon that ends nothing: texts, names, dollar quotes, comments.
-PARTS = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|(\$\w*\$).*?\1|--[^\n]*|/\*.*?\*/|;", re.DOTALL)
+# What may hold a semicolon that ends nothing: texts, names, dollar quotes, comments; and what opens and closes a body.
+PARTS = re.compile(
+    r"'(?:[^']|'')*'|\"[^\"]*\"|(\$\w*\$).*?\1|--[^\n]*|/\*.*?\*/|;|\b(?:BEGIN|CASE|END)\b",
+    re.DOTALL | re.IGNORECASE,
+)
+HAS_BODY = re.compile(r"CREATE (?:OR REPLACE )?(?:TEMP(?:ORARY)? )?(?:TRIGGER|FUNCTION|PROCEDURE)\b", re.IGNORECASE)
 ENDS = re.compile(r"(?:BEGIN|COMMIT|ROLLBACK|START TRANSACTION|END|PREPARE TRANSACTION)\b", re.IGNORECASE)
 LEAVES = re.compile(
     r"SET\b.*\bsearch_path|(?:(?:CREATE|ALTER|DROP|LOCK|TRUNCATE) TABLE|INSERT INTO|UPDATE|DELETE FROM"
@@ -73,11 +77,13 @@ class Tape:
 
 def split_statements(sql: str) -> list[str]:
     """Return the statements in a text, each with its semicolon if it has one, without the comments before it."""
-    found, start = [], 0
+    found, start, depth = [], 0, 0
     for part in PARTS.finditer(sql):
-        if part[0] == ";":
+        if part[0] == ";" and depth == 0:
             found.append(sql[start : part.end()])
             start = part.end()
+        elif HAS_BODY.match(LEADING_COMMENTS.sub("", sql[start:])):
+            depth = max(0, depth + {"BEGIN": 1, "CASE": 1, "END": -1}.get(part[0].upper(), 0))
     stripped = [LEADING_COMMENTS.sub("", each).strip() for each in [*found, sql[start:]]]
     # A comment behind a semicolon belongs to the statement before it: that is where our own mark stands.
     return [each + BLOCK if each and sql.endswith(BLOCK) else each for each in stripped if each]

@@ -91,6 +91,31 @@ def test_what_a_rebuild_cannot_keep_is_named_and_nothing_changes(sqlite_target, 
     assert extras(sqlite_target) == own
 
 
+def test_the_historys_own_triggers_outlive_a_table_that_is_built_anew(sqlite_target, tmp_path):
+    upgrade(sqlite_target)
+    body = """
+    with op.batch_alter_table("blogs") as batch:
+        batch.alter_column("title", existing_type=sa.String(255), type_=sa.String(300))"""
+    longer = with_revision(sqlite_target, tmp_path, body)
+    upgrade(longer)
+    assert extras(longer) == set()
+    fill(longer)
+    assert count(longer, "blog_words WHERE blog_words MATCH 'post'") == 3
+
+
+def test_a_trigger_that_reads_what_a_new_table_lacks_is_named_and_nothing_changes(sqlite_target, tmp_path):
+    upgrade(sqlite_target)
+    fill(sqlite_target)
+    before = digests(sqlite_target)
+    body = """
+    with op.batch_alter_table("blogs") as batch:
+        batch.drop_column("content_text")"""
+    longer = with_revision(sqlite_target, tmp_path, body)
+    with pytest.raises(MigrationFailed, match=r"the trigger blog_search_\w+ on blogs does not fit the changed table"):
+        upgrade(longer)
+    assert digests(sqlite_target) == before
+
+
 def test_rows_of_a_child_table_are_neither_deleted_nor_emptied(sqlite_target):
     upgrade(sqlite_target, FIRST)
     fill(sqlite_target)
