@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from cms.checks.registry import registry
 from cms.database import checks, schema_checks
@@ -135,8 +136,9 @@ def test_a_role_that_may_not_make_a_schema_is_told_if_drift_was_not_checked(post
     )
     try:
         reader = replace(postgres_target, url=postgres_target.url.set(username="reader"))
-        tables = "alembic_version, blogs, imported_files, migration_journal, redirects, users"
-        unusable = ("database.E013", f"reader may not read and write 6 tables: {tables}")
+        with connected(postgres_target) as connection:
+            tables = sorted(sa.inspect(connection).get_table_names())
+        unusable = ("database.E013", f"reader may not read and write {len(tables)} tables: {', '.join(tables)}")
         assert find(reader) == [unusable]
         shutil.rmtree(tmp_path / "migrations" / "fingerprints")
         (identity, text), *others = find(replace(reader, migrations_dir=tmp_path / "migrations"))

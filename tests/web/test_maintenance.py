@@ -12,12 +12,11 @@ from flask import Flask
 from cms.database.maintenance import Maintenance, turn_off, turn_on
 from tests.site import running, settings_for
 
-NOW = datetime.now(UTC)
-CLOSED = Maintenance(NOW, "ada@web1", "new disks", NOW + timedelta(minutes=20))
 
-
-def close(app: Flask, maintenance: Maintenance = CLOSED) -> None:
-    os.close(turn_on(app.config["MAINTENANCE_FILE"], maintenance))
+def close(app: Flask, *, why: str = "new disks", minutes: int | None = 20) -> None:
+    now = datetime.now(UTC)
+    until = now + timedelta(minutes=minutes) if minutes else None
+    os.close(turn_on(app.config["MAINTENANCE_FILE"], Maintenance(now, "ada@web1", why, until)))
 
 
 @pytest.fixture
@@ -82,7 +81,7 @@ def test_it_needs_no_database(tmp_path: Path):
 
 
 def test_without_an_end_it_asks_to_come_back_in_a_minute(sqlite_app: Flask):
-    close(sqlite_app, Maintenance(NOW, "ada", "soon over"))
+    close(sqlite_app, why="soon over", minutes=None)
     answer = sqlite_app.test_client().get("/")
     assert answer.headers["Retry-After"] == "60"
     assert "Come back in a minute" in answer.text
