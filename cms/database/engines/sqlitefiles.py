@@ -17,7 +17,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from cms.database.errors import BackupFailed, DatabaseBusy, DatabaseUnreachable, DatabaseUnsupported, RestoreFailed
-from cms.database.files import flushing, new_folder, open_private, sync
+from cms.database.files import flushing, is_locked, new_folder, open_private, sync
 from cms.database.target import Target
 from cms.errors import CmsError
 
@@ -121,16 +121,9 @@ def without_sidecar(name: str) -> str:
 
 def is_held(path: Path) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+        return is_locked(path)
+    except FileNotFoundError:  # its run has just removed it
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def remove_dead_scratches(live: Path) -> None:
