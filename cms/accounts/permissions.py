@@ -83,6 +83,16 @@ does("account.sign_out", MEMBERS)
 does("account.confirm", MEMBERS)
 does("account.secure", MEMBERS, is_dangerous=True)
 
+# Posts. Contributors hand theirs in, and what an editor made public is no longer theirs to change.
+WRITTEN = STATES - {"", TRASHED}
+sees("post.list", WRITERS)
+sees("post.read", {EDITOR: ALL, AUTHOR: OWN, CONTRIBUTOR: OWN})
+does("post.write", {EDITOR: Grant(WRITTEN, WRITTEN), AUTHOR: Grant(WRITTEN), CONTRIBUTOR: own(DRAFT, IN_REVIEW)})
+does("post.submit", {EDITOR: ALL, AUTHOR: OWN, CONTRIBUTOR: own(DRAFT, IN_REVIEW)})
+does("post.review", {EDITOR: ALL})
+does("post.publish", {EDITOR: ALL, AUTHOR: OWN})
+does("post.trash", {EDITOR: ALL, AUTHOR: OWN, CONTRIBUTOR: own(DRAFT, IN_REVIEW, TRASHED)})
+
 
 def is_allowed(roles: Iterable[str], name: str, *, is_own: bool = False, state: str = "") -> bool:
     """Tell whether one of the roles covers this object.

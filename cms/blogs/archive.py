@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from cms.accounts.queries import AnySession
 from cms.blogs.models import Blog
-from cms.blogs.queries import PostSummary, published, read_page
+from cms.blogs.queries import NOW, PostSummary, published, read_page
 from cms.web.paging import Page, Place
 
 
@@ -36,7 +36,7 @@ class Period:
 # posts there are.
 MONTHS = """
     WITH RECURSIVE months (at) AS (
-        SELECT max(created_at) FROM blogs WHERE status = 'published'
+        SELECT max(created_at) FROM blogs WHERE status = 'published' AND created_at <= :now
         UNION ALL
         SELECT (SELECT max(created_at) FROM blogs WHERE status = 'published' AND created_at < {begin})
         FROM months WHERE at IS NOT NULL
@@ -45,7 +45,8 @@ MONTHS = """
 """
 BEGIN = {"postgresql": "date_trunc('month', at, 'UTC')", "sqlite": "strftime('%Y-%m-01 00:00:00.000000', at)"}
 STATEMENTS = {
-    dialect: sa.text(MONTHS.format(begin=begin)).columns(at=Blog.created_at.type) for dialect, begin in BEGIN.items()
+    dialect: sa.text(MONTHS.format(begin=begin)).bindparams(NOW).columns(at=Blog.created_at.type)
+    for dialect, begin in BEGIN.items()
 }
 
 

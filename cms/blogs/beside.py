@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Label, Select, bindparam, func, literal, select, union_all
 
 from cms.accounts.queries import AnySession
-from cms.blogs.models import PUBLISHED, Blog
-from cms.blogs.queries import KEY, PLACE, PostSummary, newest_first, oldest_first, values_of
+from cms.blogs.models import Blog
+from cms.blogs.queries import IS_PUBLIC, KEY, PLACE, PostSummary, newest_first, oldest_first, values_of
 
 NEAR = 40  # posts on either side that are looked at for shared tags, so that no post's page costs more on a larger site
 RELATED = 3
@@ -56,7 +56,7 @@ COLUMNS = (Blog.slug, Blog.title, Blog.tags, Blog.created_at)
 
 
 def side(name: str, limit: int) -> Select[Any]:  # Any: the columns are read by name
-    posts = select(*COLUMNS, literal(name).label("side")).where(Blog.status == PUBLISHED).limit(limit)
+    posts = select(*COLUMNS, literal(name).label("side")).where(IS_PUBLIC).limit(limit)
     return newest_first(posts.where(KEY < PLACE)) if name == "older" else oldest_first(posts.where(KEY > PLACE))
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from cms.accounts.permissions import ARCHIVED, DRAFT, IN_REVIEW, PUBLISHED, TRASHED
 from cms.blogs.errors import PostInvalid
-from cms.blogs.models import ARCHIVED, DRAFT, PUBLISHED
 
-STATUSES = (DRAFT, PUBLISHED, ARCHIVED)
+STATUSES = (DRAFT, IN_REVIEW, PUBLISHED, ARCHIVED, TRASHED)
 TITLE_LIMIT = 300
 SLUG_LIMIT = 300
 SUMMARY_LIMIT = 1000
@@ -20,6 +20,7 @@ TAG_LIMIT = 100
 TAGS_LIMIT = 100
 IMAGE_LIMIT = 2000
 IMAGES_LIMIT = 100
+ALT_LIMIT = 500
 
 # C0 and C1 controls, and halves of surrogate pairs: PostgreSQL refuses some, pages and feeds break on the others.
 UNSTORABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -34,6 +35,8 @@ class PostDraft:
     slug: None makes it from the title, or keeps the one that the post has.
     summary: None for none; plain text.
     images_url: addresses of pictures, the cover first; http, https or a path on this site.
+    cover_alt: what the cover shows, in words; None for a cover that only decorates.
+    status: a post that is published with a date to come is scheduled.
     created_at: the post's date, aware; None is now, or keeps the one that the post has.
     """
 
@@ -43,6 +46,7 @@ class PostDraft:
     summary: str | None = None
     tags: tuple[str, ...] = ()
     images_url: tuple[str, ...] = ()
+    cover_alt: str | None = None
     status: str = DRAFT
     created_at: datetime | None = None
 
@@ -68,6 +72,7 @@ def checked(draft: PostDraft) -> PostDraft:
         summary=checked_line("summary", draft.summary or "", SUMMARY_LIMIT) or None,
         tags=checked_tags(draft.tags),
         images_url=checked_images(draft.images_url),
+        cover_alt=checked_line("cover_alt", draft.cover_alt or "", ALT_LIMIT) or None,
     )
 
 

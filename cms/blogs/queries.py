@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -113,11 +113,15 @@ def find_moved(session: AnySession, path: str) -> str | None:
     path: as ``services.redirect_path`` stores it.
     """
     moved = select(Blog.slug).join(Redirect, Redirect.blog_id == Blog.id)
-    return session.scalar(moved.where(Redirect.path == path, Blog.status == PUBLISHED))
+    return session.scalar(moved.where(Redirect.path == path, IS_PUBLIC))
 
 
 # --- parts ------------------------------------------------------------------------------------------------------
 
+# The moment at which a statement is run, not that at which it was built.
+NOW = bindparam("now", callable_=lambda: datetime.now(UTC), type_=Blog.created_at.type)
+# A post whose date is to come appears when it does, without anybody doing anything.
+IS_PUBLIC = and_(Blog.status == PUBLISHED, Blog.created_at <= NOW)
 KEY = tuple_(Blog.created_at, Blog.id)
 PLACE = tuple_(bindparam("place_at", type_=Blog.created_at.type), bindparam("place_id", type_=Blog.id.type))
 
@@ -127,7 +131,7 @@ def values_of(cursor: Cursor) -> dict[str, Any]:  # Any: a time and a UUID
 
 
 def published() -> Select[Any]:  # Any: the columns are read by name
-    return select(*SUMMARY_COLUMNS).join(User, User.uuid == Blog.author_id).where(Blog.status == PUBLISHED)
+    return select(*SUMMARY_COLUMNS).join(User, User.uuid == Blog.author_id).where(IS_PUBLIC)
 
 
 def newest_first(query: Select[Any]) -> Select[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
@@ -14,19 +15,22 @@ from cms.blogs.models import Blog, Redirect
 from cms.blogs.redirects import redirect_path
 from cms.blogs.rendering import RENDERER_VERSION, render
 from cms.blogs.slugs import slug_of, unique_slug
+from cms.blogs.versions import keep_former, next_number, texts_of, was_public
 
 __all__ = ["PostDraft", "PostInvalid", "add_redirect", "create_post", "slug_of", "unique_slug", "update_post"]
 
 
-def create_post(session: AnySession, draft: PostDraft, *, author: User, at: datetime) -> Blog:
+def create_post(
+    session: AnySession, draft: PostDraft, *, author: User, at: datetime, blog_id: UUID | None = None
+) -> Blog:
     """Store a new post with its HTML, under the draft's slug or the next free one, and return it.
 
-    at: now; also the post's date if the draft has none. Flushes, so that the next slug sees this one.
-    Raises PostInvalid.
+    at: now; also the post's date if the draft has none. blog_id: None makes a new one. Flushes, so that the next slug
+    sees this one. Raises PostInvalid.
     """
     draft = checked(draft)
     slug = unique_slug(session, slug_of(draft.slug or draft.title))
-    blog = Blog(author_id=author.uuid, slug=slug, created_at=draft.created_at or at)
+    blog = Blog(id=blog_id or uuid4(), author_id=author.uuid, slug=slug, created_at=draft.created_at or at, version=1)
     set_texts(blog, draft)
     session.add(blog)
     session.flush()
@@ -34,12 +38,13 @@ def create_post(session: AnySession, draft: PostDraft, *, author: User, at: date
 
 
 def update_post(session: AnySession, blog: Blog, draft: PostDraft, *, at: datetime) -> bool:
-    """Make the post what the draft says; a changed slug leaves a redirect behind. Returns whether anything changed.
+    """Make the post what the draft says. Returns whether anything changed.
 
-    A draft without slug or date keeps the post's own. Flushes. Raises PostInvalid.
+    The former text is kept as a version. The former slug leads to the post, if readers can know it. A draft without
+    slug or date keeps the post's own. Flushes. Raises PostInvalid.
     """
     draft = checked(draft)
-    old_slug = blog.slug
+    former = texts_of(blog)
     if draft.slug:
         blog.slug = unique_slug(session, slug_of(draft.slug), blog=blog)
     if draft.created_at:
@@ -47,10 +52,14 @@ def update_post(session: AnySession, blog: Blog, draft: PostDraft, *, at: dateti
     set_texts(blog, draft)
     if not session.is_modified(blog):
         return False
+    if texts_of(blog) != former:
+        with session.no_autoflush:
+            keep_former(session, blog, former)
+            blog.version = next_number(session, blog)
     blog.updated_at = at
-    if blog.slug != old_slug:
-        move_address(session, blog, old_slug, at=at)
     session.flush()
+    if former.slug and blog.slug != former.slug and was_public(session, blog):
+        move_address(session, blog, former.slug, at=at)
     return True
 
 
@@ -62,6 +71,7 @@ def set_texts(blog: Blog, draft: PostDraft) -> None:
         "status": draft.status,
         "tags": list(draft.tags),
         "images_url": list(draft.images_url) or None,
+        "cover_alt": draft.cover_alt,
     }
     for name, value in wanted.items():
         if getattr(blog, name) != value:

@@ -8,7 +8,8 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from cms.accounts.queries import AnySession
-from cms.blogs.models import PUBLISHED, Blog
+from cms.blogs.models import Blog
+from cms.blogs.queries import IS_PUBLIC
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ def list_part_starts(session: AnySession, *, size: int) -> list[datetime]:
     Posts of the same moment stay together. One statement, which reads no row: it walks the index of dates.
     """
     number = func.row_number().over(order_by=Blog.created_at).label("number")
-    numbered = select(Blog.created_at, number).where(Blog.status == PUBLISHED).subquery()
+    numbered = select(Blog.created_at, number).where(IS_PUBLIC).subquery()
     starts = select(numbered.c.created_at).where(numbered.c.number % size == 1).order_by(numbered.c.number)
     return list(dict.fromkeys(session.scalars(starts)))
 
@@ -34,7 +35,7 @@ def list_posts_of_part(
     session: AnySession, *, since: datetime | None, before: datetime | None, limit: int
 ) -> list[PostAddress]:
     """Return the published posts from one date on, that included, until before another, oldest first. One statement."""
-    query = select(Blog.slug, Blog.created_at, Blog.updated_at).where(Blog.status == PUBLISHED)
+    query = select(Blog.slug, Blog.created_at, Blog.updated_at).where(IS_PUBLIC)
     if since:
         query = query.where(Blog.created_at >= since)
     if before:

@@ -82,7 +82,9 @@ def rows_of(person: object, blog: object) -> dict[str, tuple[dict[str, object], 
     about = {"id": uuid.uuid4(), "actor_id": person, "actor_name": "ada", "action": "blog.published"}
     notice = {"id": uuid.uuid4(), "user_id": person, "kind": "blog.returned", "text": "ä", "key": "1"}
     session = {"id": uuid.uuid4(), "user_id": person, "secret_hash": "0" * 64, "browser": "ä"}
+    version = {"id": uuid.uuid4(), "blog_id": blog, "number": 1, "kind": "save", "title": "ä", "content": "words"}
     return {
+        "blog_versions": ({**version, "tags": ["ä"], "saved_by_id": person, "saved_by_name": "ada"}, "created_at"),
         "redirects": ({"path": "/old/", "blog_id": blog}, "created_at"),
         "imported_files": (
             {"source": "a.md", "blog_id": blog, "sha256": "0" * 64, "front_matter": {"title": "ä"}},

@@ -1,0 +1,209 @@
+"""Writing a post: every save says which version its writer saw, so that nothing is stored over a text nobody read.
+
+Each function says who and when. The caller holds the transaction, in which ``lock_post`` made others wait.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+
+from cms.accounts.models import User
+from cms.accounts.permissions import DRAFT
+from cms.accounts.queries import AnySession
+from cms.activity.services import Actor, Subject, record
+from cms.blogs.drafts import STATUSES, TITLE_LIMIT, PostDraft, checked, checked_content, checked_line
+from cms.blogs.errors import Conflict, PostChanged, PostInvalid
+from cms.blogs.merging import merge_posts
+from cms.blogs.models import Blog, BlogVersion
+from cms.blogs.services import create_post, slug_of, update_post
+from cms.blogs.versions import (
+    AUTOSAVE,
+    RESTORE,
+    SAVE,
+    Origin,
+    discard_autosave,
+    find_autosave,
+    find_version,
+    keep,
+    keep_former,
+    next_number,
+    text_columns,
+    texts_of,
+    was_public,
+)
+
+UNTITLED = "Untitled"
+NOTE_LIMIT = 500
+NOTHING = PostDraft(title="", content="")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a save stored. number: of the version. is_new: False if the post had this text already."""
+
+    number: int
+    at: datetime
+    is_new: bool
+
+
+def lock_post(session: AnySession, blog_id: UUID) -> Blog | None:
+    """Return the post as it is now, or None; others who lock it wait until the transaction ends."""
+    return session.get(Blog, blog_id, with_for_update=True, populate_existing=True)
+
+
+def start_post(session: AnySession, blog_id: UUID, draft: PostDraft, *, by: Actor, at: datetime) -> Blog:
+    """Store the first text of a new post, of which the writer's browser has made up the id, and return it locked.
+
+    A browser that got no answer sends the same again, so a post that is there already is returned as it is.
+    Raises PostInvalid.
+    """
+    if (existing := lock_post(session, blog_id)) is not None:
+        return existing
+    author = session.get_one(User, by.id)
+    try:
+        with session.begin_nested():
+            blog = create_post(
+                session, replace(draft, title=draft.title.strip() or UNTITLED), author=author, at=at, blog_id=blog_id
+            )
+            keep(session, blog, texts_of(blog), Origin(by, at, SAVE), number=blog.version)
+    except IntegrityError:  # two requests with one text at the same moment
+        if (existing := lock_post(session, blog_id)) is None:
+            raise
+        return existing
+    record(session, "blog.created", actor=by, at=at, about=subject(blog))
+    return blog
+
+
+def save_post(
+    session: AnySession, blog: Blog, draft: PostDraft, *, seen: int, by: Actor, at: datetime, note: str | None = None
+) -> Saved:
+    """Store the writer's text as the post's, and as a numbered version; what they had not saved is part of it.
+
+    seen: the version that the writer had before them. note: what a reader of the list of versions should know.
+    The post's status and date stay. A title that gave a draft its address still does.
+    Raises PostChanged if the post has another text by now, PostInvalid.
+    """
+    draft = prepared(session, blog, draft)
+    if seen != blog.version and draft != texts_of(blog):
+        raise PostChanged(conflict_of(session, blog, draft, seen=seen))
+    saved = store(session, blog, draft, Origin(by, at, SAVE, seen, checked_note(note)))
+    discard_autosave(session, blog.id, by.id)
+    return saved
+
+
+def restore_version(session: AnySession, blog: Blog, number: int, *, by: Actor, at: datetime) -> Saved:
+    """Give the post the text of an earlier version, as a new version; its address, status and date stay.
+
+    Raises PostInvalid if there is no such version.
+    """
+    version = find_version(session, blog.id, number)
+    if version is None:
+        raise PostInvalid("version", f"there is no version {number}", hint="nothing was changed")
+    draft = replace(texts_of(version), slug=blog.slug, title=version.title or UNTITLED)
+    return store(session, blog, draft, Origin(by, at, RESTORE, number))
+
+
+def autosave_post(
+    session: AnySession, blog: Blog, draft: PostDraft, *, base: int, seen: int, by: Actor, at: datetime
+) -> Saved:
+    """Keep what a writer has not saved yet; the post stays as it is. It replaces what they had not saved before.
+
+    base: the version of the post that the writer saw. seen: the number of the unsaved text that this window stored or
+    showed last, else ``base``. Raises PostChanged if another window of theirs stored one since, PostInvalid.
+    """
+    draft = unfinished(draft)
+    own = find_autosave(session, blog.id, by.id)
+    if own is not None and texts_of(own) == draft:
+        return Saved(own.number, own.created_at, is_new=False)
+    if own is not None and own.number > seen:
+        raise PostChanged(conflict_between(session, blog, draft, own, base=base))
+    number = next_number(session, blog)
+    if own is None:
+        keep(session, blog, draft, Origin(by, at, AUTOSAVE, base), number=number)
+    else:
+        own.number, own.base, own.created_at = number, base, at
+        for name, value in text_columns(draft).items():
+            setattr(own, name, value)
+    session.flush()
+    return Saved(number, at, is_new=True)
+
+
+def annotate_version(session: AnySession, blog: Blog, number: int, note: str) -> bool:
+    """Write another note to a version; False if there is none of this number. Raises PostInvalid."""
+    version = find_version(session, blog.id, number)
+    if version is None:
+        return False
+    version.note = checked_note(note)
+    session.flush()
+    return True
+
+
+# --- parts ------------------------------------------------------------------------------------------------------
+
+
+def store(session: AnySession, blog: Blog, draft: PostDraft, origin: Origin) -> Saved:
+    """Give the post a text and keep it as a version, unless it has that text."""
+    former = blog.version
+    status = blog.status if blog.status in STATUSES else DRAFT
+    update_post(session, blog, replace(draft, status=status), at=origin.at)
+    if blog.version == former:
+        return Saved(former, origin.at, is_new=False)
+    keep(session, blog, texts_of(blog), origin, number=blog.version)
+    details = {"version": blog.version, "kind": origin.kind}
+    record(session, "blog.saved", actor=origin.by, at=origin.at, about=subject(blog), details=details)
+    session.flush()
+    return Saved(blog.version, origin.at, is_new=True)
+
+
+def prepared(session: AnySession, blog: Blog, draft: PostDraft) -> PostDraft:
+    """Return the draft in the form in which it is stored, with the slug that it will have. Raises PostInvalid."""
+    draft = replace(checked(replace(draft, status=DRAFT)), created_at=None)
+    slug = slug_of(draft.slug) if draft.slug else blog.slug
+    if slug == blog.slug and draft.title != blog.title and follows_title(session, blog):
+        slug = slug_of(draft.title)
+    return replace(draft, slug=slug)
+
+
+def follows_title(session: AnySession, blog: Blog) -> bool:
+    """Tell whether the address was made from the title and no reader can know it yet."""
+    made = re.fullmatch(rf"{re.escape(slug_of(blog.title))}(-\d+)?", blog.slug)
+    return made is not None and not was_public(session, blog)
+
+
+def unfinished(draft: PostDraft) -> PostDraft:
+    """Return a text on which somebody works, which need not be whole. Raises PostInvalid for what nothing can store."""
+    whole = checked(replace(draft, title=draft.title.strip() or UNTITLED, content="", status=DRAFT))
+    title = checked_line("title", draft.title, TITLE_LIMIT)
+    return replace(whole, title=title, content=checked_content(draft.content), created_at=None)
+
+
+def conflict_of(session: AnySession, blog: Blog, mine: PostDraft, *, seen: int) -> Conflict:
+    """Return what the writer's text and the post's own go back to, and both together."""
+    keep_former(session, blog, texts_of(blog))
+    session.flush()
+    stored = find_version(session, blog.id, blog.version)
+    assert stored is not None  # noqa: S101 - it was kept above
+    return conflict_between(session, blog, mine, stored, base=seen)
+
+
+def conflict_between(session: AnySession, blog: Blog, mine: PostDraft, stored: BlogVersion, *, base: int) -> Conflict:
+    theirs = texts_of(stored)
+    found = find_version(session, blog.id, base)
+    origin = texts_of(found) if found else texts_of(blog) if base == blog.version else NOTHING
+    merged = merge_posts(origin, mine, theirs)
+    return Conflict(
+        origin, mine, theirs, merged.draft, merged.contested, stored.number, stored.saved_by_name, stored.created_at
+    )
+
+
+def checked_note(note: str | None) -> str | None:
+    return checked_line("note", note or "", NOTE_LIMIT) or None
+
+
+def subject(blog: Blog) -> Subject:
+    return Subject("blog", str(blog.id), blog.title)
