@@ -17,5 +17,5 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(sign_in_views.signing)
     app.register_blueprint(account_views.account)
     app.register_blueprint(reset_views.resetting)
-    private_pages.add_to_menu(app, "Profile", "/account/", "account.see")
-    private_pages.add_to_menu(app, "Security", "/account/security", "account.see")
+    for title, path in (("Profile", "/account/"), ("Security", "/account/security")):
+        private_pages.add_to_menu(app, private_pages.MenuEntry(title, path, "account.see"))

@@ -11,3 +11,7 @@ class AccountInvalid(CmsError):
 
 class AccountExists(CmsError):
     """Another account has the username or the e-mail address; nothing was changed."""
+
+
+class LastAdmin(CmsError):
+    """Nobody would be left who may run the site; nothing was changed."""

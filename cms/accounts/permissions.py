@@ -93,6 +93,11 @@ does("post.review", {EDITOR: ALL})
 does("post.publish", {EDITOR: ALL, AUTHOR: OWN})
 does("post.trash", {EDITOR: ALL, AUTHOR: OWN, CONTRIBUTOR: own(DRAFT, IN_REVIEW, TRASHED)})
 
+# The administration: its first page is for whoever has something to do there
+sees("admin.see", WRITERS)
+sees("people.see", {})
+does("people.change", {}, is_dangerous=True)
+
 
 def is_allowed(roles: Iterable[str], name: str, *, is_own: bool = False, state: str = "") -> bool:
     """Tell whether one of the roles covers this object.

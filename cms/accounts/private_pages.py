@@ -1,37 +1,48 @@
-"""Pages for whoever is signed in: the frame around them, and its menu."""
+"""Pages for whoever is signed in: the frame around them, and the menu of each area of the site."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import Flask, Response, current_app, render_template
+from flask import Flask, Response, current_app, render_template, request
 
 from cms.accounts.current import get_current
 
 MENU = "cms.accounts.menu"
+ACCOUNT = "Account"
 
 
 @dataclass(frozen=True)
 class MenuEntry:
-    """One line of the menu. permission: who sees it: whoever may ever do that."""
+    """One line of a menu.
+
+    permission: who sees it: whoever may ever do that. area: whose menu, by its title. about: what one finds there.
+    """
 
     title: str
     path: str
     permission: str
+    area: str = ACCOUNT
+    about: str = ""
 
 
 def init_app(app: Flask) -> None:
-    """Begin the menu."""
+    """Begin the menus."""
     app.extensions[MENU] = []
 
 
-def add_to_menu(app: Flask, title: str, path: str, permission: str) -> None:
-    """Let a feature add a line to the menu, below those that are there."""
-    app.extensions[MENU].append(MenuEntry(title, path, permission))
+def add_to_menu(app: Flask, entry: MenuEntry) -> None:
+    """Let a feature add a line to the menu of an area, below those that are there."""
+    app.extensions[MENU].append(entry)
 
 
-def show_private(template: str, *, status: int = 200, **values: object) -> Response:
-    """Return a page for the person who asks; its template extends "accounts/frame.html" and may name ``person``."""
+def show_private(template: str, *, status: int = 200, area: str = ACCOUNT, **values: object) -> Response:
+    """Return a page for the person who asks; its template extends "accounts/frame.html" and may name ``person``.
+
+    ``menu`` has the entries of the area that the person may see; ``here`` is the path of the one that this page is
+    of: the longest that its own path begins with.
+    """
     person = get_current()
-    menu = [entry for entry in current_app.extensions[MENU] if person.may_ever(entry.permission)]
-    return Response(render_template(template, person=person, menu=menu, **values), status)
+    menu = [each for each in current_app.extensions[MENU] if each.area == area and person.may_ever(each.permission)]
+    here = max((each.path for each in menu if request.path.startswith(each.path)), key=len, default=None)
+    return Response(render_template(template, person=person, area=area, menu=menu, here=here, **values), status)
