@@ -12,6 +12,7 @@ from cms.database.facts import Fact
 from cms.database.sqltext import bare, condition, inside, name_of, outside, spelled, split_list, tokens
 
 CONSTRAINTS = frozenset({"constraint", "primary", "unique", "check", "foreign"})
+UNNAMED = {"check": "check", "unique": "unique", "foreign": "foreign key", "references": "foreign key"}
 VIRTUAL, STORED = 2, 3
 EXPRESSION = -2
 # Each two are one to SQLite, which looks for parts of the name only.
@@ -55,16 +56,61 @@ def table_facts(connection: sa.Connection, table: str, parts: Sequence[str]) -> 
     of_columns = {name_of(item[0]): item[1:] for item in items if item[0].lower() not in CONSTRAINTS}
     yield from columns(connection, table, of_columns)
     yield from foreign_keys(connection, table)
-    for _, name, unique, origin, _ in connection.exec_driver_sql(f"PRAGMA index_list({quote(table)})").all():
-        if unique and origin == "u":
-            yield Fact("constraint", table, "", f"unique {index_keys(connection, name, ())}")
+    yield from unique_facts(connection, table)
     for item in items:
         for position, word in outside(item):
             if word == "check":
-                yield Fact("constraint", table, "", f"check ({condition(inside(item, position + 1), table)})")
+                yield check_fact(table, item, position)
         if item[0].lower() in CONSTRAINTS and (odd := oddities(item)):
             start = 2 if item[0].lower() == "constraint" else 0
             yield Fact("constraint", table, "", f"{spelled(item[start:])} behaves otherwise:{odd}")
+
+
+def check_fact(table: str, item: Sequence[str], position: int) -> Fact:
+    return Fact("constraint", table, "", f"check ({condition(inside(item, position + 1), table)})")
+
+
+def unnamed_constraints(connection: sa.Connection) -> dict[Fact, set[str]]:
+    """Return the fact of each CHECK, UNIQUE and foreign key without a name, with the columns of its table in it."""
+    found: dict[Fact, set[str]] = {}
+    for table, sql in connection.exec_driver_sql("SELECT lower(name), sql FROM sqlite_master WHERE type = 'table'"):
+        parts = tokens(sql or "")
+        if "(" not in parts or parts[1].lower() == "virtual":
+            continue
+        columns_of = {row[1].lower() for row in connection.exec_driver_sql(f"PRAGMA table_info({quote(table)})")}
+        known = [*unique_facts(connection, table), *foreign_keys(connection, table)]
+        for item in split_list(inside(parts, parts.index("("))):
+            for position, word in without_name(item):
+                if word == "check":
+                    words = inside(item, position + 1)
+                    found[check_fact(table, item, position)] = columns_of.intersection(map(name_of, words))
+                    continue
+                words = inside(item, item.index("(", position)) if item[0].lower() in UNNAMED else item[:1]
+                names = set(map(name_of, words))
+                found |= {fact: names for fact in known if is_of(fact, UNNAMED[word], names)}
+    return found
+
+
+def without_name(item: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield where in a column's or constraint's text a constraint without a name begins, and its first word."""
+    for position, word in outside(item):
+        named = position > 1 and item[position - 2].lower() == "constraint"
+        within_key = word == "references" and item[0].lower() in CONSTRAINTS
+        if word in UNNAMED and not named and not within_key:
+            yield position, word
+
+
+def is_of(fact: Fact, kind: str, columns_of: set[str]) -> bool:
+    """Return whether a constraint is of this kind and of these columns."""
+    start, _, rest = fact.definition.partition(" (")
+    listed = {each.partition(" collate ")[0] for each in rest.partition(")")[0].split(", ")}
+    return start == kind and listed == columns_of
+
+
+def unique_facts(connection: sa.Connection, table: str) -> Iterator[Fact]:
+    for _, name, _, origin, _ in connection.exec_driver_sql(f"PRAGMA index_list({quote(table)})").all():
+        if origin == "u":
+            yield Fact("constraint", table, "", f"unique {index_keys(connection, name, ())}")
 
 
 def columns(connection: sa.Connection, table: str, items: dict[str, list[str]]) -> Iterator[Fact]:

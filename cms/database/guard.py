@@ -17,7 +17,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from cms.database.catalog_sqlite import quote
+from cms.database.catalog_sqlite import quote, unnamed_constraints
 from cms.database.errors import MigrationFailed, RebuildForgets
 from cms.database.facts import Fact
 from cms.database.fingerprint import Fingerprint, read_fingerprint
@@ -133,15 +133,20 @@ def refuse_broken_trigger(connection: sa.Connection, trigger: Fact) -> None:
             ) from None
 
 
-def is_forgotten(fact: Fact, after: Fingerprint, rebuilt: Collection[str]) -> bool:
-    """Return whether a rebuild lost what is not a thing of its own: a collation, a counter, a check, a key's action.
+def is_forgotten(fact: Fact, after: Fingerprint, rebuilt: Collection[str], unnamed: Mapping[Fact, set[str]]) -> bool:
+    """Return whether a rebuild lost what is no thing of its own: a collation, a counter, a key's action, a constraint.
 
-    Alembic can change none of these: it does not see them. A check with a name it keeps or drops as it is told.
+    Alembic can change none of these: it does not see them. A constraint with a name it keeps or drops as it is told;
+    one without goes with a column that it speaks of, and some it overlooks, as SQLAlchemy does.
     """
     if fact.table not in rebuilt:
         return False
     here = {each for each in after.facts if each.table == fact.table}
     columns = {each.name: each.definition for each in here if each.kind == "column"}
+    if fact.kind == "table":  # STRICT, WITHOUT ROWID
+        return any(each.kind == "table" for each in here)
+    if fact in unnamed:
+        return unnamed[fact] <= columns.keys()
     if fact.kind == "column" and fact.name in columns:
         odd = ODD.findall(fact.definition)
         return any(each not in columns[fact.name] for each in odd)
@@ -161,6 +166,7 @@ class Memory:
         self._connection = connection
         self._before = read_fingerprint(connection)
         self._sql = read_sql(connection)
+        self._unnamed = unnamed_constraints(connection)
         self._of_expressions = set(connection.exec_driver_sql(OF_EXPRESSIONS).scalars())
 
     def put_back(self, statements: Iterable[str]) -> None:
@@ -173,14 +179,15 @@ class Memory:
         dropped = {(found[1].lower(), found[2].lower()) for each in said for found in DROPS.finditer(each)}
         after = read_fingerprint(self._connection)
         there = {(fact.kind, fact.name) for fact in after.facts}
-        lost = [f"it loses {fact}" for fact in self._before.missing_from(after) if is_forgotten(fact, after, rebuilt)]
+        gone = self._before.missing_from(after)
+        lost = [f"it loses {fact}" for fact in gone if is_forgotten(fact, after, rebuilt, self._unnamed)]
         if lost:
             raise RebuildForgets(
                 "the revision rebuilds a table and loses what it does not say",
                 why="; ".join(lost),
                 hint="write the new table in SQL, copy the rows and rename it, or drop it in a statement of its own",
             )
-        for fact in self._before.missing_from(after):
+        for fact in gone:
             name = (fact.kind, fact.name)
             if fact.table not in rebuilt or name in dropped or name not in self._sql:
                 continue
