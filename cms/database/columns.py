@@ -182,7 +182,13 @@ OTHERS = sa.text(
                          AND x.relkind = 'i' AND x.relname = ANY (:indexes))
          AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE d.classid = 'pg_constraint'::regclass AND c.oid = d.objid
                          AND c.contype = 'n')
+       UNION SELECT 'rights on the column' FROM pg_attribute
+       WHERE attrelid = to_regclass(:table) AND attname = :column AND attacl IS NOT NULL
        ORDER BY 1"""
+)
+COMMENT = sa.text(
+    "SELECT col_description(attrelid, attnum) FROM pg_attribute "
+    "WHERE attrelid = to_regclass(:table) AND attname = :column"
 )
 
 
@@ -220,7 +226,8 @@ def swap(change: Retyping) -> None:
         op.alter_column(change.table, change.new, server_default=sa.text(change.default))
     if change.not_null:
         set_validated_not_null(change.table, change.new)
+    comment = op.get_bind().execute(COMMENT, {"table": quote(change.table), "column": change.column}).scalar()
     op.drop_column(change.table, change.column)
-    op.alter_column(change.table, change.new, new_column_name=change.column)
+    op.alter_column(change.table, change.new, new_column_name=change.column, comment=comment)
     for name, _, _ in change.indexes:
         op.execute(f"ALTER INDEX {quote(beside(name))} RENAME TO {quote(name)}")

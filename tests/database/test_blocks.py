@@ -223,15 +223,32 @@ def test_what_is_written_while_a_type_changes_is_in_the_new_column(postgres_site
         assert connection.exec_driver_sql("SELECT DISTINCT word_count FROM blogs").scalars().all() == [len(written)]
 
 
-def test_a_type_does_not_change_while_a_constraint_depends_on_the_column(postgres_site, tmp_path):
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("ALTER TABLE blogs ADD CONSTRAINT own_check CHECK (word_count >= 0)", "constraint own_check on table blogs"),
+        ("GRANT SELECT (word_count) ON blogs TO PUBLIC", "rights on the column"),
+    ],
+)
+def test_a_type_does_not_change_while_something_depends_on_the_column(postgres_site, tmp_path, statement, why):
     longer = with_revisions(postgres_site, tmp_path / "migrations", read_recipes()["change_type"])
     with connected(longer) as connection:
-        connection.exec_driver_sql("ALTER TABLE blogs ADD CONSTRAINT own_check CHECK (word_count >= 0)")
+        connection.exec_driver_sql(statement)
     before = read_state(longer)
     with pytest.raises(MigrationFailed, match=r"blogs\.word_count cannot change its type") as refused:
         upgrade(longer)
-    assert refused.value.why == "constraint own_check on table blogs"
+    assert refused.value.why == why
     assert replace(read_state(longer), steps=False) == before
+
+
+def test_the_comment_on_a_column_stays_when_its_type_changes(postgres_site, tmp_path):
+    with connected(postgres_site) as connection:
+        connection.exec_driver_sql("COMMENT ON COLUMN blogs.word_count IS $$the author's count$$")
+    upgrade(with_revisions(postgres_site, tmp_path / "migrations", read_recipes()["change_type"]))
+    with connected(postgres_site) as connection:
+        query = """SELECT col_description(attrelid, attnum) FROM pg_attribute
+                   WHERE attrelid = 'blogs'::regclass AND attname = 'word_count'"""
+        assert connection.exec_driver_sql(query).scalar_one() == "the author's count"
 
 
 def test_an_index_and_its_uniqueness_come_along_when_a_type_changes(postgres_site, tmp_path):
