@@ -17,15 +17,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def flask_db(sqlite_target, tmp_path):
+    return flask_db_of(sqlite_target, tmp_path)
+
+
+def flask_db_of(target, tmp_path):
     """Return `flask db` on a copy of migrations/, and the folder of that copy's files."""
-    upgrade(sqlite_target)
+    upgrade(target)
     folder = tmp_path / "migrations"
     shutil.copytree(ROOT / "migrations", folder, ignore=lambda *_: ["__pycache__"])
 
     def run(command, *arguments, path=os.environ["PATH"], program=("-m", "flask")):
         return subprocess.run(
             [sys.executable, *program, "db", command, "-d", str(folder), *arguments],
-            env={"PATH": path, "DATABASE_URL": sqlite_target.url.render_as_string()},
+            env={"PATH": path, "DATABASE_URL": target.url.render_as_string(hide_password=False)},
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
@@ -71,13 +75,16 @@ def test_without_a_difference_no_file_is_made(flask_db):
 
 
 MODELS_CHANGE = """
+import os
 import sqlalchemy as sa
 from cms.database.schema import Base
 import cms.blogs.models
+is_sqlite = os.environ["DATABASE_URL"].startswith("sqlite")
+random = sa.text("(lower(hex(randomblob(16))))" if is_sqlite else "gen_random_uuid()")
 blogs, users = Base.metadata.tables["blogs"], Base.metadata.tables["users"]
 blogs.append_column(sa.Column("mood", sa.String(20)))
 blogs.append_column(sa.Column("editor_id", sa.Uuid, sa.ForeignKey("users.uuid", ondelete="SET NULL"), index=True))
-blogs.append_column(sa.Column("key", sa.Uuid, nullable=False, server_default=sa.text("(lower(hex(randomblob(16))))")))
+blogs.append_column(sa.Column("key", sa.Uuid, nullable=False, server_default=random))
 blogs.c.word_count.type = sa.BigInteger()
 blogs.c.summary.nullable = False
 blogs.append_constraint(sa.UniqueConstraint("author_id", "title", name="blogs_author_id_title_key"))
@@ -93,7 +100,8 @@ WRITTEN = """\
 """
 
 
-def test_what_would_keep_a_table_busy_is_written_as_blocks_in_a_revision_of_their_own(flask_db, sqlite_target):
+def test_what_would_keep_a_table_busy_is_written_as_blocks_in_a_revision_of_their_own(target, tmp_path):
+    flask_db = flask_db_of(target, tmp_path)
     done = flask_db("migrate", "-m", "change much", program=("-c", MODELS_CHANGE))
     assert done.returncode == 0, done.stderr
     plain, steps = sorted(new_files(flask_db), key=lambda path: len(path.name))
