@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -11,7 +13,8 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from cms.accounts.current import csrf_token
-from cms.accounts.models import User, UserSession
+from cms.accounts.models import ApiToken, User, UserSession
+from cms.accounts.permissions import PERMISSIONS
 from cms.accounts.services import create_user
 from cms.accounts.sessions import Client, hash_secret, open_session
 from cms.extensions import db, transaction
@@ -47,3 +50,22 @@ class Visit:
 
     def post(self, path: str, **fields: Any) -> TestResponse:  # Any: fields of a form
         return self.client.post(path, data={"csrf": self.token, **fields})
+
+
+class Program:
+    """A program that shows a token of somebody's, by default one for all that there is; it keeps no cookies."""
+
+    def __init__(self, app: Flask, user: User, *, scopes: Iterable[str] = PERMISSIONS, days: int = 1) -> None:
+        self.client: FlaskClient = app.test_client(use_cookies=False)
+        self.shown = f"cms_{uuid4().hex[:8]}_{uuid4().hex}{'0' * 11}"
+        at = datetime.now(UTC)
+        row = ApiToken(
+            user_id=user.uuid, name="program", prefix=self.shown[:12], secret_hash=hash_secret(self.shown),
+            scopes=sorted(scopes), created_at=at, ends_at=at + timedelta(days=days),
+        )  # fmt: skip
+        with app.app_context(), transaction() as session:
+            session.add(row)
+
+    def open(self, path: str, method: str = "GET", **kwargs: Any) -> TestResponse:  # Any: as the client takes them
+        headers = {"Authorization": f"Bearer {self.shown}", **kwargs.pop("headers", {})}
+        return self.client.open(path, method=method, headers=headers, **kwargs)

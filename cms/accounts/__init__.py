@@ -10,12 +10,13 @@ if TYPE_CHECKING:
 
 def init_app(app: Flask) -> None:
     """Register the pages, with them the tables, and ask the permission table before each request."""
-    from . import account_views, current, private_pages, reset_views, sign_in_views  # noqa: PLC0415
+    from . import account_views, current, private_pages, reset_views, sign_in_views, token_views  # noqa: PLC0415
 
     current.init_app(app)
     private_pages.init_app(app)
     app.register_blueprint(sign_in_views.signing)
     app.register_blueprint(account_views.account)
     app.register_blueprint(reset_views.resetting)
-    for title, path in (("Profile", "/account/"), ("Security", "/account/security")):
-        private_pages.add_to_menu(app, private_pages.MenuEntry(title, path, "account.see"))
+    app.register_blueprint(token_views.tokens)
+    private_pages.add_to_menu(app, private_pages.MenuEntry("Profile", "/account/", "account.see"))
+    private_pages.add_to_menu(app, private_pages.MenuEntry("Security", "/account/security", "account.see_security"))

@@ -15,6 +15,7 @@ from cms.accounts.own_account import Profile, change_password, change_profile, r
 from cms.accounts.private_pages import show_private
 from cms.accounts.sessions import end_session, end_sessions, list_sessions
 from cms.accounts.sign_in import GUESSES, GUESSES_AT_ACCOUNT, check_password
+from cms.accounts.tokens import list_tokens
 from cms.extensions import db, transaction
 
 account = Blueprint("account", __name__, url_prefix="/account")
@@ -45,7 +46,7 @@ def show_profile_form(form: ProfileForm, *, status: int = 200, problem: AccountI
 
 
 @account.get("/security")
-@needs("account.see")
+@needs("account.see_security")
 def show_security() -> Response:
     return show_security_form(PasswordForm())
 
@@ -99,6 +100,8 @@ def show_security_form(form: PasswordForm, *, status: int = 200) -> Response:
         form=form,
         sessions=list_sessions(db.session, person.id, at=now()),
         name_of_browser=name_of_browser,
+        tokens=list_tokens(db.session, person.id),
+        now=now(),
         done=request.args.get("done"),
     )
 

@@ -1,5 +1,7 @@
 """Who asks, and may they: each request is held against the permission table before any view sees it.
 
+Somebody asks by the cookie of a session, a program by ``Authorization: Bearer`` and a token; the table is the same.
+
 A view says what it needs with ``@needs("post.change")``. Whoever may do that to no object at all is refused here; a
 view that shows or changes an object asks again with the object in hand, by ``demand`` or ``Person.may``.
 """
@@ -17,12 +19,14 @@ from uuid import UUID
 
 from flask import Flask, Response, abort, current_app, g, redirect, request, url_for
 from markupsafe import Markup
-from werkzeug.exceptions import TooManyRequests
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms.accounts.limits import Limit, count_try
 from cms.accounts.permissions import PERMISSIONS, VISITOR, Permission
 from cms.accounts.sessions import LASTS, PROOF_LASTS, TOUCHED_EVERY, Client, Person, find_person, touch_session
+from cms.accounts.tokens import WRONG_TOKENS, find_bearer, touch_token
 from cms.extensions import db, transaction
 from cms.web.origin import SAFE_METHODS
 from cms.web.paths import is_own_path
@@ -73,14 +77,21 @@ def authorize() -> AnyResponse | None:
     person = find_current()
     if person is None:
         return ask_to_sign_in()
-    if not person.may_ever(permission.name) or (permission.changes and not has_csrf_token(person)):
+    if not person.may_ever(permission.name) or (permission.changes and not is_on_purpose(person)):
         abort(403)
     if permission.is_dangerous and now() - person.proven_at > PROOF_LASTS:
         return redirect(url_for("sign_in.show_confirm", next=page_asked_for()), 303)
     if now() - person.used_at > TOUCHED_EVERY:
-        with transaction() as session:
-            touch_session(session, person, client=client_of_request(), at=now())
+        note_use(person)
     return None
+
+
+def note_use(person: Person) -> None:
+    with transaction() as session:
+        if person.token_id:
+            touch_token(session, person.token_id, at=now())
+        else:
+            touch_session(session, person, client=client_of_request(), at=now())
 
 
 def ask_to_sign_in() -> AnyResponse:
@@ -91,15 +102,31 @@ def ask_to_sign_in() -> AnyResponse:
 
 
 def find_current() -> Person | None:
-    """Return who is signed in, or None; reads the session once in a request. The answer is nobody else's from then on.
+    """Return who is signed in, or None; asks the database once in a request. The answer is nobody else's from then on.
 
     A page for everybody must not ask: it would no longer be the same for all, and no cache could keep it.
+    A program that shows a token counts by that alone, whatever cookies it sends; 401 if the token does not work.
     """
     if "person" not in g:
-        secret = request.cookies.get(cookie_name(), "")
-        idle = timedelta(minutes=current_app.config["ADMIN_IDLE_MIN"])
-        g.person = find_person(db.session, secret, admin_idle=idle, at=now()) if secret else None
+        g.person = None  # the answer to a token that does not work is nobody else's either
+        shown = request.authorization
+        g.person = get_bearer(shown.token or "") if shown and shown.type == "bearer" else find_signed_in()
     person: Person | None = g.person
+    return person
+
+
+def find_signed_in() -> Person | None:
+    secret = request.cookies.get(cookie_name(), "")
+    idle = timedelta(minutes=current_app.config["ADMIN_IDLE_MIN"])
+    return find_person(db.session, secret, admin_idle=idle, at=now()) if secret else None
+
+
+def get_bearer(token: str) -> Person:
+    """Return whose token it is; 401 if it does not work, 429 after many from one place."""
+    person = find_bearer(db.session, token, at=now())
+    if person is None:
+        count_or_refuse((WRONG_TOKENS, address_of_request()))
+        raise Unauthorized(www_authenticate=WWWAuthenticate("bearer", {"error": "invalid_token"}))
     return person
 
 
@@ -121,7 +148,7 @@ def keep_private(response: Response) -> Response:
     if "person" in g:
         response.headers["Cache-Control"] = "no-store"
         response.headers["Referrer-Policy"] = "same-origin"
-        response.vary.add("Cookie")
+        response.vary.update(("Cookie", "Authorization"))
     return response
 
 
@@ -153,14 +180,19 @@ def csrf_token(session_id: UUID) -> str:
     return hmac.new(key.encode(), b"csrf:" + session_id.bytes, sha256).hexdigest()
 
 
-def has_csrf_token(person: Person) -> bool:
+def is_on_purpose(person: Person) -> bool:
+    """Tell whether a form of ours was sent; browsers show no token by themselves, so a program needs nothing else."""
+    if person.session_id is None:
+        return True
     given = request.form.get(CSRF_FIELD) or request.headers.get(CSRF_HEADER, "")
     return hmac.compare_digest(given.encode(), csrf_token(person.session_id).encode())
 
 
 def csrf_field() -> Markup:
     """Return the hidden field for a form on a page that needs a permission."""
-    return Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_FIELD, csrf_token(get_current().session_id))
+    if (session_id := get_current().session_id) is None:
+        return Markup()
+    return Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_FIELD, csrf_token(session_id))
 
 
 # --- the request --------------------------------------------------------------------------------------------------

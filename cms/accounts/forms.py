@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from wtforms import Form, PasswordField, StringField, TextAreaField
+from wtforms import Form, PasswordField, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from cms.accounts.own_account import LONGEST_BIO, LONGEST_WEBSITE
 from cms.accounts.services import EMAIL_LIMIT, NAME_LIMIT, PASSWORD_LONGEST, PASSWORD_SHORTEST
+from cms.accounts.tokens import DAYS
 
 NEEDED = InputRequired("This is needed.")
 PRESENT_PASSWORD = {"maxlength": PASSWORD_LONGEST, "autocomplete": "current-password"}
@@ -62,3 +63,14 @@ class ProfileForm(Form):
     bio = TextAreaField("About you", [Length(max=LONGEST_BIO)], render_kw={"rows": 3})
     website = StringField("Website", [Length(max=LONGEST_WEBSITE)], render_kw=given("url"))
     country = StringField("Country", [Length(max=NAME_LIMIT)], render_kw=given("country-name"))
+
+
+class TokenForm(Form):
+    """A new API token. The choices of scopes are those of whoever asks.
+
+    The types of WTForms know only tuples as choices, which WTForms itself no longer wants.
+    """
+
+    name = StringField("Name", [NEEDED, Length(max=NAME_LIMIT)], render_kw=given("off"))
+    scopes = SelectMultipleField("What it may do", [InputRequired("Choose what it may do.")])
+    days = SelectField("Ends after so many days", choices=[str(days) for days in DAYS], default="90")  # type: ignore[misc]

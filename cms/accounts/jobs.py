@@ -9,19 +9,20 @@ from flask import current_app
 from cms.accounts.limits import prune_limits
 from cms.accounts.reset import LASTS, SEND, prune_reset_tokens, send_reset
 from cms.accounts.sessions import prune_sessions
+from cms.accounts.tokens import prune_tokens
 from cms.extensions import transaction
 from cms.jobs.kinds import JobRun, job_kind
 
 
 @job_kind("accounts.prune", daily=True)
 def prune(run: JobRun) -> None:
-    """Remove sessions that sign nobody in and counts of tries that are over, a batch in a transaction."""
+    """Remove sessions that sign nobody in, and tokens and counts of tries that are over, a batch in a transaction."""
     at, removed = datetime.now(UTC), 1
     while removed:
         run.pause_if_stopping()
         with transaction() as session:
             prune_reset_tokens(session, at=at)
-            removed = prune_sessions(session, at=at) + prune_limits(session, at=at)
+            removed = sum(remove(session, at=at) for remove in (prune_sessions, prune_limits, prune_tokens))
 
 
 @job_kind(SEND, useless_after=LASTS)

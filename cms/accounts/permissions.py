@@ -46,25 +46,36 @@ class Permission:
 
     changes: it is for requests that change something (POST); one that does not is for those that only read (GET).
     is_dangerous: only for somebody who proved a moment ago who they are.
+    in_person: only for somebody who signed in, never for a program with a token.
     """
 
     name: str
     changes: bool
     grants: Mapping[str, Grant]
     is_dangerous: bool = False
+    in_person: bool = False
+
+    @property
+    def is_scope(self) -> bool:
+        """Tell whether a token may be for this. What everybody may do needs none."""
+        return not (self.is_dangerous or self.in_person or VISITOR in self.grants)
 
 
 PERMISSIONS: dict[str, Permission] = {}
 
 
-def sees(name: str, grants: Mapping[str, Grant]) -> None:
+def sees(name: str, grants: Mapping[str, Grant], *, is_dangerous: bool = False, in_person: bool = False) -> None:
     """Add a permission to read something. An admin has it without being named."""
-    PERMISSIONS[name] = Permission(name, changes=False, grants={ADMIN: ALL, **grants})
+    add(Permission(name, changes=False, grants={ADMIN: ALL, **grants}, is_dangerous=is_dangerous, in_person=in_person))
 
 
-def does(name: str, grants: Mapping[str, Grant], *, is_dangerous: bool = False) -> None:
+def does(name: str, grants: Mapping[str, Grant], *, is_dangerous: bool = False, in_person: bool = False) -> None:
     """Add a permission to change something. An admin has it without being named."""
-    PERMISSIONS[name] = Permission(name, changes=True, grants={ADMIN: ALL, **grants}, is_dangerous=is_dangerous)
+    add(Permission(name, changes=True, grants={ADMIN: ALL, **grants}, is_dangerous=is_dangerous, in_person=in_person))
+
+
+def add(permission: Permission) -> None:
+    PERMISSIONS[permission.name] = permission
 
 
 WRITERS = {EDITOR: ALL, AUTHOR: ALL, CONTRIBUTOR: ALL}
@@ -78,9 +89,11 @@ does("sign_in.do", EVERYBODY)
 
 # One's own account: each of its pages shows and changes the account of whoever asks
 sees("account.see", MEMBERS)
-does("account.change", MEMBERS)
-does("account.sign_out", MEMBERS)
-does("account.confirm", MEMBERS)
+does("account.change", MEMBERS, in_person=True)
+does("account.sign_out", MEMBERS, in_person=True)
+does("account.confirm", MEMBERS, in_person=True)
+sees("account.see_security", MEMBERS, in_person=True)
+sees("account.see_keys", MEMBERS, is_dangerous=True)
 does("account.secure", MEMBERS, is_dangerous=True)
 
 # Posts. Contributors hand theirs in, and what an editor made public is no longer theirs to change.
@@ -97,6 +110,12 @@ does("post.trash", {EDITOR: ALL, AUTHOR: OWN, CONTRIBUTOR: own(DRAFT, IN_REVIEW,
 sees("admin.see", WRITERS)
 sees("people.see", {})
 does("people.change", {}, is_dangerous=True)
+
+
+def list_scopes(roles: frozenset[str]) -> list[Permission]:
+    """Return what a token of somebody with these roles may be for, reading first."""
+    possible = [each for each in PERMISSIONS.values() if each.is_scope and is_ever_allowed(roles, each.name)]
+    return sorted(possible, key=lambda each: (each.changes, each.name))
 
 
 def is_allowed(roles: Iterable[str], name: str, *, is_own: bool = False, state: str = "") -> bool:

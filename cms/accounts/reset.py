@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, delete, select
 
 from cms.accounts.limits import Limit, forget_tries
 from cms.accounts.models import PasswordResetToken, User
+from cms.accounts.notices import UNDELIVERABLE
 from cms.accounts.own_account import change_password
 from cms.accounts.queries import AnySession
 from cms.accounts.sessions import SECRET, hash_secret
@@ -22,7 +23,6 @@ SEND = "accounts.send_reset"
 LASTS = timedelta(hours=1)
 MAILS = Limit("reset", 5, timedelta(hours=1))
 MAILS_FROM_ADDRESS = Limit("reset-address", 20, timedelta(hours=1))
-UNDELIVERABLE = ".invalid"  # addresses of authors who were imported
 
 
 def ask_for_reset(session: AnySession, login: str, *, at: datetime) -> None:

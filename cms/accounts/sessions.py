@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, select, update
 
 from cms.accounts.models import Role, User, UserSession
-from cms.accounts.permissions import ADMIN, is_allowed, is_ever_allowed
+from cms.accounts.permissions import ADMIN, PERMISSIONS, is_allowed, is_ever_allowed
 from cms.accounts.queries import AnySession, full_name
 from cms.activity.services import Actor
 
@@ -35,7 +35,10 @@ class Client:
 
 @dataclass(frozen=True)
 class Person:
-    """Whoever is signed in, as long as one request takes. roles: of the permission table."""
+    """Whoever asks, as long as one request takes. roles: of the permission table.
+
+    session_id: None for a program. token_id, scopes: of the token that it showed; None for whoever is signed in.
+    """
 
     id: UUID
     username: str
@@ -43,9 +46,11 @@ class Person:
     email: str
     role: str
     roles: frozenset[str]
-    session_id: UUID
+    session_id: UUID | None
     used_at: datetime
     proven_at: datetime
+    token_id: UUID | None = None
+    scopes: frozenset[str] | None = None
 
     @property
     def actor(self) -> Actor:
@@ -54,11 +59,15 @@ class Person:
 
     def may(self, permission: str, *, owner: UUID | None = None, state: str = "") -> bool:
         """Tell whether the person may do this to an object. owner: whose it is; state: the object's."""
-        return is_allowed(self.roles, permission, is_own=owner == self.id, state=state)
+        return self.is_in_scope(permission) and is_allowed(self.roles, permission, is_own=owner == self.id, state=state)
 
     def may_ever(self, permission: str) -> bool:
         """Tell whether there can be an object to which the person may do this: for menus, and before it was read."""
-        return is_ever_allowed(self.roles, permission)
+        return self.is_in_scope(permission) and is_ever_allowed(self.roles, permission)
+
+    def is_in_scope(self, permission: str) -> bool:
+        """Tell whether this is among what the token is for; without one nothing is left out."""
+        return self.scopes is None or (permission in self.scopes and PERMISSIONS[permission].is_scope)
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ def list_sessions(session: AnySession, user_id: UUID, *, at: datetime) -> list[S
     return [SessionShown(*row) for row in session.execute(query.order_by(UserSession.used_at.desc()))]
 
 
-def end_session(session: AnySession, user_id: UUID, session_id: UUID) -> bool:
+def end_session(session: AnySession, user_id: UUID, session_id: UUID | None) -> bool:
     """Sign somebody out of one browser; False if they were not signed in there."""
     ended = delete(UserSession).where(UserSession.id == session_id, UserSession.user_id == user_id)
     return session.execute(ended.returning(UserSession.id)).one_or_none() is not None

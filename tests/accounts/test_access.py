@@ -17,7 +17,7 @@ from cms.accounts.models import Role, User
 from cms.accounts.permissions import ADMIN, ROLES, USER, VISITOR, Permission, is_ever_allowed
 from cms.extensions import transaction
 from cms.web.origin import SAFE_METHODS
-from tests.people import Visit, add_person
+from tests.people import Program, Visit, add_person
 from tests.site import Site, counted
 
 # What stands in an address for what is not there: whoever may ask gets 404, whoever may not is refused before.
@@ -117,6 +117,29 @@ def test_each_role_gets_from_each_address_what_the_table_says(sqlite_app: Flask,
     ]
     assert wrong == []
     assert {each.expects(role) for each in requests} >= {"in"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_token_of_each_role_gets_what_the_role_may_but_for_what_wants_the_person(sqlite_app: Flask, role: str):
+    program = Program(sqlite_app, add_person(sqlite_app, "cleo", role))
+    wrong = []
+    for each in list_requests(sqlite_app):
+        is_open = VISITOR in each.permission.grants
+        expected = each.expects(role) if is_open or each.permission.is_scope else "refused"
+        if (got := verdict(program.open(each.address, each.method))) != expected:
+            wrong.append(f"{each.method} {each.address}: {got}, not {expected}")
+    assert wrong == []
+
+
+def test_a_token_is_for_nothing_but_its_scopes(sqlite_app: Flask):
+    person = add_person(sqlite_app, "cleo", ADMIN)
+    requests = [each for each in list_requests(sqlite_app) if VISITOR not in each.permission.grants]
+    for scope in sorted({each.permission.name for each in requests if each.permission.is_scope}):
+        program = Program(sqlite_app, person, scopes=[scope])
+        let_in = {each.permission.name for each in requests if verdict(program.open(each.address, each.method)) == "in"}
+        assert let_in == {scope}
+    program = Program(sqlite_app, person, scopes=[])
+    assert {verdict(program.open(each.address, each.method)) for each in requests} == {"refused"}
 
 
 @pytest.mark.parametrize("token", [None, "0" * 64, "é", "another's"])

@@ -81,6 +81,7 @@ def rows_of(person: object, blog: object) -> dict[str, tuple[dict[str, object], 
     job = {"id": uuid.uuid4(), "kind": "test.job", "arguments": {"to": "ä"}, "status": "done", "worker_id": worker}
     about = {"id": uuid.uuid4(), "actor_id": person, "actor_name": "ada", "action": "blog.published"}
     notice = {"id": uuid.uuid4(), "user_id": person, "kind": "blog.returned", "text": "ä", "key": "1"}
+    token = {"id": uuid.uuid4(), "user_id": person, "name": "ä", "prefix": "cms_0", "secret_hash": "0" * 64}
     session = {"id": uuid.uuid4(), "user_id": person, "secret_hash": "0" * 64, "browser": "ä"}
     version = {"id": uuid.uuid4(), "blog_id": blog, "number": 1, "kind": "save", "title": "ä", "content": "words"}
     return {
@@ -102,6 +103,7 @@ def rows_of(person: object, blog: object) -> dict[str, tuple[dict[str, object], 
         "search_misses": ({"words": "ä", "count": 3}, "missed_at"),
         "sessions": ({**session, "used_at": MOMENT, "proven_at": MOMENT}, "created_at"),
         "password_reset_tokens": ({"token_hash": "0" * 64, "user_id": person}, "ends_at"),
+        "api_tokens": ({**token, "scopes": ["post.see"], "ends_at": MOMENT}, "created_at"),
         "rate_limits": ({"key": "sign-in:0", "count": 1}, "ends_at"),
     }
 
