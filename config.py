@@ -72,6 +72,14 @@ def words(value: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
+def role_names(value: str) -> tuple[str, ...]:
+    from cms.accounts.permissions import ROLES  # noqa: PLC0415 - no other setting needs it
+
+    if unknown := set(words(value)) - set(ROLES):
+        raise ValueError(f"there is no role {min(unknown)}; choose from {', '.join(ROLES)}")
+    return words(value)
+
+
 def language_tag(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", value.strip()):
         raise ValueError("give a language tag such as en, de or pt-BR")
@@ -177,6 +185,7 @@ class Config:
     DEPLOY_LOCK_WAIT_S: int = setting(whole_number(0, 86_400), "900")
 
     ADMIN_IDLE_MIN: int = setting(whole_number(1, 20_160), "30")
+    SECOND_FACTOR_ROLES: tuple[str, ...] = setting(role_names, "")
 
     ACTIVITY_KEEP_DAYS: int = setting(whole_number(0, 36_500), "365")
 

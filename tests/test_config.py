@@ -54,6 +54,7 @@ def test_production_refuses_a_key_that_can_be_guessed(key):
         ("SECURITY_CONTACT", "security@example.org", "mailto:security@example.org"),
         ("SECURITY_CONTACT", "https://", "mailto:security@example.org"),
         ("MIGRATE_ON_START", "yes", "on, off"),
+        ("SECOND_FACTOR_ROLES", "admin,boss", "admin, editor, author"),
         ("BEFORE_UPGRADE", "notify 'open", "no closing quotation"),
         ("UPGRADE_COMMAND_TIMEOUT_S", "0", "from 1 to 86400"),
     ],

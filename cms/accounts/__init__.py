@@ -10,7 +10,15 @@ if TYPE_CHECKING:
 
 def init_app(app: Flask) -> None:
     """Register the pages, with them the tables, and ask the permission table before each request."""
-    from . import account_views, current, private_pages, reset_views, sign_in_views, token_views  # noqa: PLC0415
+    from . import (  # noqa: PLC0415
+        account_views,
+        current,
+        private_pages,
+        reset_views,
+        second_factor_views,
+        sign_in_views,
+        token_views,
+    )
 
     current.init_app(app)
     private_pages.init_app(app)
@@ -18,5 +26,6 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(account_views.account)
     app.register_blueprint(reset_views.resetting)
     app.register_blueprint(token_views.tokens)
+    app.register_blueprint(second_factor_views.second_factor)
     private_pages.add_to_menu(app, private_pages.MenuEntry("Profile", "/account/", "account.see"))
     private_pages.add_to_menu(app, private_pages.MenuEntry("Security", "/account/security", "account.see_security"))

@@ -8,11 +8,12 @@ from flask import Blueprint, abort, redirect, request
 from werkzeug.wrappers import Response
 
 from cms.accounts.browsers import name_of_browser
-from cms.accounts.current import address_of_request, count_or_refuse, get_current, needs, now
+from cms.accounts.current import address_of_request, count_or_refuse, get_current, lacks_second_factor, needs, now
 from cms.accounts.errors import AccountInvalid
 from cms.accounts.forms import PasswordForm, ProfileForm
 from cms.accounts.own_account import Profile, change_password, change_profile, read_profile
 from cms.accounts.private_pages import show_private
+from cms.accounts.second_factor import read_protection
 from cms.accounts.sessions import end_session, end_sessions, list_sessions
 from cms.accounts.sign_in import GUESSES, GUESSES_AT_ACCOUNT, check_password
 from cms.accounts.tokens import list_tokens
@@ -100,6 +101,8 @@ def show_security_form(form: PasswordForm, *, status: int = 200) -> Response:
         form=form,
         sessions=list_sessions(db.session, person.id, at=now()),
         name_of_browser=name_of_browser,
+        protection=read_protection(db.session, person.id),
+        is_needed=lacks_second_factor(person),
         tokens=list_tokens(db.session, person.id),
         now=now(),
         done=request.args.get("done"),

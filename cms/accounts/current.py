@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
@@ -26,6 +27,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from cms.accounts.limits import Limit, count_try
 from cms.accounts.permissions import PERMISSIONS, VISITOR, Permission
 from cms.accounts.sessions import LASTS, PROOF_LASTS, TOUCHED_EVERY, Client, Person, find_person, touch_session
+from cms.accounts.steps import STEP_LASTS
 from cms.accounts.tokens import WRONG_TOKENS, find_bearer, touch_token
 from cms.extensions import db, transaction
 from cms.web.origin import SAFE_METHODS
@@ -35,6 +37,19 @@ logger = logging.getLogger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])  # Any: what Flask takes for an answer
 CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
+OWN_ACCOUNT = "account."  # begins the permissions for it
+
+
+@dataclass(frozen=True)
+class Cookie:
+    """A secret that a browser keeps. lasts: how long, if it is not ended before."""
+
+    name: str
+    lasts: timedelta
+
+
+SESSION = Cookie("session", LASTS)
+STEP = Cookie("sign-in", STEP_LASTS)
 # Blueprints, and Flask's own endpoint, whose pages are for everybody and only read.
 OPEN = frozenset({"static", "health", "jobs_health", "discovery", "media"})
 OPEN |= {"blogs", "feeds", "sitemaps", "search", "archive"}
@@ -79,11 +94,19 @@ def authorize() -> AnyResponse | None:
         return ask_to_sign_in()
     if not person.may_ever(permission.name) or (permission.changes and not is_on_purpose(person)):
         abort(403)
+    if lacks_second_factor(person) and not permission.name.startswith(OWN_ACCOUNT):
+        return redirect("/account/security?done=needed", 303) if person.session_id else abort(403)
     if permission.is_dangerous and now() - person.proven_at > PROOF_LASTS:
         return redirect(url_for("sign_in.show_confirm", next=page_asked_for()), 303)
     if now() - person.used_at > TOUCHED_EVERY:
         note_use(person)
     return None
+
+
+def lacks_second_factor(person: Person) -> bool:
+    """Tell whether somebody has to set a second factor up before anything but their own account is open to them."""
+    asked: tuple[str, ...] = current_app.config["SECOND_FACTOR_ROLES"]
+    return not person.is_protected and not person.roles.isdisjoint(asked)
 
 
 def note_use(person: Person) -> None:
@@ -116,7 +139,7 @@ def find_current() -> Person | None:
 
 
 def find_signed_in() -> Person | None:
-    secret = request.cookies.get(cookie_name(), "")
+    secret = read_cookie(SESSION)
     idle = timedelta(minutes=current_app.config["ADMIN_IDLE_MIN"])
     return find_person(db.session, secret, admin_idle=idle, at=now()) if secret else None
 
@@ -155,23 +178,27 @@ def keep_private(response: Response) -> Response:
 # --- the cookie, and what proves that a form is ours --------------------------------------------------------------
 
 
-def cookie_name() -> str:
+def cookie_name(cookie: Cookie) -> str:
     """Return a name that browsers take only from this host and by https, where the site has that."""
-    return "__Host-session" if is_https() else "session"
+    return f"__Host-{cookie.name}" if is_https() else cookie.name
 
 
 def is_https() -> bool:
     return str(current_app.config["SITE_URL"]).startswith("https://")
 
 
-def set_cookie(response: AnyResponse, secret: str) -> None:
+def read_cookie(cookie: Cookie) -> str:
+    return request.cookies.get(cookie_name(cookie), "")
+
+
+def set_cookie(response: AnyResponse, secret: str, cookie: Cookie) -> None:
     response.set_cookie(
-        cookie_name(), secret, max_age=LASTS, secure=is_https(), httponly=True, samesite="Lax", path="/"
+        cookie_name(cookie), secret, max_age=cookie.lasts, secure=is_https(), httponly=True, samesite="Lax", path="/"
     )
 
 
-def delete_cookie(response: AnyResponse) -> None:
-    response.delete_cookie(cookie_name(), secure=is_https(), httponly=True, samesite="Lax", path="/")
+def delete_cookie(response: AnyResponse, cookie: Cookie) -> None:
+    response.delete_cookie(cookie_name(cookie), secure=is_https(), httponly=True, samesite="Lax", path="/")
 
 
 def csrf_token(session_id: UUID) -> str:

@@ -15,3 +15,7 @@ class AccountExists(CmsError):
 
 class LastAdmin(CmsError):
     """Nobody would be left who may run the site; nothing was changed."""
+
+
+class AccountUnknown(CmsError):
+    """Nobody has this username or e-mail address; nothing was changed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wtforms import Form, PasswordField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import Form, HiddenField, PasswordField, SelectField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from cms.accounts.own_account import LONGEST_BIO, LONGEST_WEBSITE
@@ -74,3 +74,19 @@ class TokenForm(Form):
     name = StringField("Name", [NEEDED, Length(max=NAME_LIMIT)], render_kw=given("off"))
     scopes = SelectMultipleField("What it may do", [InputRequired("Choose what it may do.")])
     days = SelectField("Ends after so many days", choices=[str(days) for days in DAYS], default="90")  # type: ignore[misc]
+
+
+class CodeForm(Form):
+    """The code of an app, or one of the codes on paper."""
+
+    code = StringField(
+        "Code",
+        [NEEDED, Length(max=100)],
+        render_kw={"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+
+class AppForm(CodeForm):
+    """An app that is set up. sealed: its secret, which the site has not stored yet."""
+
+    sealed = HiddenField()

@@ -9,9 +9,12 @@ from flask import current_app
 from cms.accounts.limits import prune_limits
 from cms.accounts.reset import LASTS, SEND, prune_reset_tokens, send_reset
 from cms.accounts.sessions import prune_sessions
+from cms.accounts.steps import prune_steps
 from cms.accounts.tokens import prune_tokens
 from cms.extensions import transaction
 from cms.jobs.kinds import JobRun, job_kind
+
+PRUNED = (prune_sessions, prune_steps, prune_tokens, prune_limits)
 
 
 @job_kind("accounts.prune", daily=True)
@@ -22,7 +25,9 @@ def prune(run: JobRun) -> None:
         run.pause_if_stopping()
         with transaction() as session:
             prune_reset_tokens(session, at=at)
-            removed = sum(remove(session, at=at) for remove in (prune_sessions, prune_limits, prune_tokens))
+            removed = sum(
+                remove(session, at=at) for remove in (prune_sessions, prune_limits, prune_tokens, prune_steps)
+            )
 
 
 @job_kind(SEND, useless_after=LASTS)

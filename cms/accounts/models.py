@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from sqlalchemy import Boolean, ForeignKey, Index, Integer, String, Uuid, false, text, true
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, Uuid, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cms.database.schema import Base, JsonColumn, UtcDateTime
@@ -112,3 +112,35 @@ class ApiToken(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SecondFactor(Base):
+    """The app that shows somebody's codes. last_step: of the newest code that was used; none up to it counts again."""
+
+    __tablename__ = "second_factors"
+
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"), primary_key=True)
+    sealed_secret: Mapped[str] = mapped_column(String(255))
+    last_step: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RecoveryCode(Base):
+    """One of the codes on paper, each of which stands in for the second factor once."""
+
+    __tablename__ = "recovery_codes"
+
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"), index=True)
+
+
+class SignInStep(Base):
+    """Signing in that is under way, until ``ends_at``. kind: what is asked for; details: what that needs to know."""
+
+    __tablename__ = "sign_in_steps"
+
+    secret_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"), index=True)
+    details: Mapped[dict[str, str]] = mapped_column(JsonColumn, default=dict, server_default=text("'{}'"))
+    ends_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -15,6 +15,7 @@ from cms.accounts.passwords import hash_password
 from cms.accounts.queries import AnySession
 from cms.accounts.services import check_new_password, checked_name
 from cms.accounts.sessions import end_sessions
+from cms.accounts.steps import end_steps
 from cms.activity.services import Actor, Subject, record
 from cms.web.logs import escaped
 
@@ -52,7 +53,7 @@ def change_password(
 ) -> int:
     """Give an account a new password and end its sessions, but for one; returns how many were ended.
 
-    A mail for a forgotten password that is on its way leads nowhere from then on.
+    A mail for a forgotten password that is on its way leads nowhere from then on, and so does signing in half-way.
 
     Raises AccountInvalid if the password cannot be used.
     """
@@ -60,6 +61,7 @@ def change_password(
     check_new_password(password, user.username, user.email)
     user.password_hash, user.updated_at = hash_password(password), at
     session.execute(delete(PasswordResetToken).where(PasswordResetToken.user_id == user_id))
+    end_steps(session, user_id)
     ended = end_sessions(session, user_id, but=but)
     record(session, "user.password_changed", actor=by, at=at, about=subject_of(user), details={"sessions_ended": ended})
     return ended

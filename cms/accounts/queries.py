@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import orm, select
+from sqlalchemy import ColumnElement, exists, orm, select
 
-from cms.accounts.models import User
+from cms.accounts.models import SecondFactor, User
 
 # Any: Flask-SQLAlchemy's registry of sessions, or a plain session
 AnySession: TypeAlias = orm.Session | orm.scoped_session[Any]
@@ -46,3 +46,8 @@ def find_author(session: AnySession, username: str) -> AuthorPage | None:
 
 def full_name(first_name: str | None, last_name: str | None) -> str:
     return " ".join(part for part in (first_name, last_name) if part)
+
+
+def has_second_factor() -> ColumnElement[bool]:
+    """Return, for a statement that reads users, whether something besides the password is asked for."""
+    return exists().where(SecondFactor.user_id == User.uuid)

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, update
 
 from cms.accounts.models import Role, User, UserSession
 from cms.accounts.permissions import ADMIN, PERMISSIONS, is_allowed, is_ever_allowed
-from cms.accounts.queries import AnySession, full_name
+from cms.accounts.queries import AnySession, full_name, has_second_factor
 from cms.activity.services import Actor
 
 LASTS = timedelta(days=30)
@@ -38,6 +38,7 @@ class Person:
     """Whoever asks, as long as one request takes. roles: of the permission table.
 
     session_id: None for a program. token_id, scopes: of the token that it showed; None for whoever is signed in.
+    is_protected: something besides the password is asked for at sign-in.
     """
 
     id: UUID
@@ -49,6 +50,7 @@ class Person:
     session_id: UUID | None
     used_at: datetime
     proven_at: datetime
+    is_protected: bool
     token_id: UUID | None = None
     scopes: frozenset[str] | None = None
 
@@ -104,7 +106,7 @@ def find_person(session: AnySession, secret: str, *, admin_idle: timedelta, at: 
         return None
     columns = (
         User.uuid, User.username, User.first_name, User.last_name, User.email, User.role, Role.permissions,
-        UserSession.id, UserSession.used_at, UserSession.proven_at,
+        UserSession.id, UserSession.used_at, UserSession.proven_at, has_second_factor().label("is_protected"),
     )  # fmt: skip
     row = session.execute(
         select(*columns)
@@ -118,8 +120,9 @@ def find_person(session: AnySession, secret: str, *, admin_idle: timedelta, at: 
     name = full_name(row.first_name, row.last_name) or row.username
     roles = frozenset(row.permissions)
     return Person(
-        row.uuid, row.username, name, row.email, row.role, roles, row.id, used_at=row.used_at, proven_at=row.proven_at
-    )
+        row.uuid, row.username, name, row.email, row.role, roles, row.id, used_at=row.used_at,
+        proven_at=row.proven_at, is_protected=row.is_protected,
+    )  # fmt: skip
 
 
 def touch_session(session: AnySession, person: Person, *, client: Client, at: datetime) -> None:

@@ -8,11 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import func, select, update
 
+from cms.accounts.errors import AccountUnknown
 from cms.accounts.limits import Limit
 from cms.accounts.models import User
 from cms.accounts.passwords import hash_password, is_outdated, is_password
-from cms.accounts.queries import AnySession
+from cms.accounts.queries import AnySession, has_second_factor
 from cms.accounts.sessions import Client, open_session
+from cms.accounts.steps import SECOND_FACTOR, begin_step, take_step
 from cms.activity.services import Actor, Subject, record
 
 # Guessing from one place, from many at one account, and from one place at many accounts.
@@ -49,10 +51,28 @@ def find_by_login(session: AnySession, login: str) -> User | None:
     return session.scalar(exact_first)
 
 
-def sign_in(session: AnySession, proven: Proven, password: str, *, client: Client, at: datetime) -> str | None:
-    """Open a session and return its secret; None if password or account changed since it was compared. Flushes.
+def get_by_login(session: AnySession, login: str) -> User:
+    """Return the account with this username or e-mail address, whatever the case. Raises AccountUnknown."""
+    user = find_by_login(session, login)
+    if user is None:
+        raise AccountUnknown(f"there is no account {login[:60]!r}", hint="give a username or an e-mail address")
+    return user
 
-    A hash of another strength than is agreed now is replaced.
+
+@dataclass(frozen=True)
+class Opened:
+    """What the right password opened. secret: of a session, or of a step that asks for the second factor."""
+
+    secret: str
+    is_session: bool
+
+
+def sign_in(
+    session: AnySession, proven: Proven, password: str, *, next_path: str, client: Client, at: datetime
+) -> Opened | None:
+    """Open a session, or ask for the second factor; None if password or account changed since it was compared.
+
+    A hash of another strength than is agreed now is replaced. next_path: where to go after a second factor. Flushes.
     """
     same = (User.uuid == proven.user_id, User.password_hash == proven.password_hash, User.is_active.is_(True))
     user = session.scalar(select(User).where(*same).with_for_update().execution_options(populate_existing=True))
@@ -60,7 +80,24 @@ def sign_in(session: AnySession, proven: Proven, password: str, *, client: Clien
         return None
     if proven.is_outdated:
         session.execute(update(User).where(User.uuid == user.uuid).values(password_hash=hash_password(password)))
+    if session.scalar(select(has_second_factor()).where(User.uuid == user.uuid)):
+        details = {"next": next_path}
+        return Opened(begin_step(session, SECOND_FACTOR, user_id=user.uuid, details=details, at=at), is_session=False)
+    return Opened(let_in(session, user, by="password", client=client, at=at), is_session=True)
+
+
+def finish_sign_in(session: AnySession, step_secret: str, *, by: str, client: Client, at: datetime) -> str | None:
+    """Open a session after the second factor and return its secret; None if the step is over or the account disabled.
+
+    by: what was shown. Of several at once one gets a session. Flushes.
+    """
+    step = take_step(session, SECOND_FACTOR, step_secret, at=at)
+    user = session.get(User, step.user_id) if step else None
+    return let_in(session, user, by=by, client=client, at=at) if user and user.is_active else None
+
+
+def let_in(session: AnySession, user: User, *, by: str, client: Client, at: datetime) -> str:
     secret = open_session(session, user, client=client, at=at)
     about = Subject("user", str(user.uuid), user.username)
-    record(session, "user.signed_in", actor=Actor(user.uuid, user.username), at=at, about=about)
+    record(session, "user.signed_in", actor=Actor(user.uuid, user.username), at=at, about=about, details={"by": by})
     return secret

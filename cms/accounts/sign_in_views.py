@@ -8,6 +8,8 @@ from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms.accounts.current import (
+    SESSION,
+    STEP,
     address_of_request,
     client_of_request,
     count_or_refuse,
@@ -52,16 +54,17 @@ def do_sign_in() -> AnyResponse:
     before = find_current()
     proven = check_password(db.session, login, password)
     with transaction() as session:
-        secret = proven and sign_in(session, proven, password, client=client_of_request(), at=now())
-        if secret:
+        client = client_of_request()
+        opened = proven and sign_in(session, proven, password, next_path=next_path(), client=client, at=now())
+        if opened:
             forget_tries(session, GUESSES, whom)
             if before:
                 end_session(session, before.id, before.session_id)
-    if not secret:
+    if not opened:
         logger.warning("sign-in refused address=%s", request.remote_addr)
         return show_form(form, 422, "This name and this password do not belong together.")
-    response = redirect(next_path(), 303)
-    set_cookie(response, secret)
+    response = redirect(next_path() if opened.is_session else "/account/second-factor", 303)
+    set_cookie(response, opened.secret, SESSION if opened.is_session else STEP)
     return response
 
 
@@ -72,7 +75,7 @@ def do_sign_out() -> AnyResponse:
     with transaction() as session:
         end_session(session, person.id, person.session_id)
     response = redirect("/", 303)
-    delete_cookie(response)
+    delete_cookie(response, SESSION)
     return response
 
 

@@ -16,7 +16,7 @@ from cms.accounts.limits import Limit
 from cms.accounts.models import ApiToken, Role, User
 from cms.accounts.notices import tell_owner
 from cms.accounts.permissions import list_scopes
-from cms.accounts.queries import AnySession, full_name
+from cms.accounts.queries import AnySession, full_name, has_second_factor
 from cms.accounts.services import checked_name
 from cms.accounts.sessions import BATCH, Person, hash_secret
 from cms.activity.services import Subject, record
@@ -93,7 +93,7 @@ def find_bearer(session: AnySession, token: str, *, at: datetime) -> Person | No
         return None
     columns = (
         User.uuid, User.username, User.first_name, User.last_name, User.email, User.role, Role.permissions,
-        ApiToken.id, ApiToken.scopes, ApiToken.used_at,
+        ApiToken.id, ApiToken.scopes, ApiToken.used_at, has_second_factor().label("is_protected"),
     )  # fmt: skip
     row = session.execute(
         select(*columns)
@@ -106,7 +106,7 @@ def find_bearer(session: AnySession, token: str, *, at: datetime) -> Person | No
     return Person(
         row.uuid, row.username, full_name(row.first_name, row.last_name) or row.username, row.email, row.role,
         frozenset(row.permissions), session_id=None, used_at=row.used_at or NEVER, proven_at=NEVER,
-        token_id=row.id, scopes=frozenset(row.scopes),
+        is_protected=row.is_protected, token_id=row.id, scopes=frozenset(row.scopes),
     )  # fmt: skip
 
 

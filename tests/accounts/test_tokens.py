@@ -44,8 +44,8 @@ def show(app: Flask, token: str, path: str = "/account/", **headers: str) -> Tes
 
 
 def person_of(user: User) -> Person:
-    roles = frozenset({user.role})
-    return Person(user.uuid, user.username, "", user.email, user.role, roles, uuid4(), used_at=NEVER, proven_at=NEVER)
+    roles, times = frozenset({user.role}), {"used_at": NEVER, "proven_at": NEVER}
+    return Person(user.uuid, user.username, "", user.email, user.role, roles, uuid4(), **times, is_protected=False)
 
 
 def column(app: Flask, what: sa.ColumnElement[object] | sa.orm.InstrumentedAttribute[object]) -> list[object]:

@@ -74,7 +74,7 @@ def address(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     settings = settings_for(f"sqlite:///{shutil.copy(sqlite_template, folder / 'site.db')}", folder)
     with running(settings) as app:
         seed(open_site(app))
-        for name, role in {"cleo": "author", "dora": "author", "root": "admin"}.items():
+        for name, role in {"cleo": "author", "dora": "author", "emil": "author", "root": "admin"}.items():
             add_person(app, name, role, password=PASSWORD)
     with serving(settings) as url:
         yield url

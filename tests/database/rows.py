@@ -104,6 +104,12 @@ def rows_of(person: object, blog: object) -> dict[str, tuple[dict[str, object], 
         "sessions": ({**session, "used_at": MOMENT, "proven_at": MOMENT}, "created_at"),
         "password_reset_tokens": ({"token_hash": "0" * 64, "user_id": person}, "ends_at"),
         "api_tokens": ({**token, "scopes": ["post.see"], "ends_at": MOMENT}, "created_at"),
+        "second_factors": ({"user_id": person, "sealed_secret": "ä", "last_step": 1 << 40}, "created_at"),
+        "recovery_codes": ({"code_hash": "0" * 64, "user_id": person}, None),
+        "sign_in_steps": (
+            {"secret_hash": "0" * 64, "kind": "code", "user_id": person, "details": {"next": "/ä"}},
+            "ends_at",
+        ),
         "rate_limits": ({"key": "sign-in:0", "count": 1}, "ends_at"),
     }
 
