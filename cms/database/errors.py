@@ -45,6 +45,14 @@ class CopyFailed(CmsError):
     """Backups could not be copied to, or read from, the other place; those that are here are as they were."""
 
 
+class MoveFailed(CmsError):
+    """The site could not be moved to another kind of database, which is as empty as it was."""
+
+
+class MoveRefused(Refused):
+    """The other database is not empty, or cannot hold what is here; nothing was changed."""
+
+
 class BackupDamaged(CmsError):
     """A backup is not what its manifest says; nothing was restored from it."""
 
