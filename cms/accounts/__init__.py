@@ -13,6 +13,7 @@ def init_app(app: Flask) -> None:
     from . import (  # noqa: PLC0415
         account_views,
         current,
+        passkey_views,
         private_pages,
         reset_views,
         second_factor_views,
@@ -27,5 +28,6 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(reset_views.resetting)
     app.register_blueprint(token_views.tokens)
     app.register_blueprint(second_factor_views.second_factor)
+    app.register_blueprint(passkey_views.passkeys)
     private_pages.add_to_menu(app, private_pages.MenuEntry("Profile", "/account/", "account.see"))
     private_pages.add_to_menu(app, private_pages.MenuEntry("Security", "/account/security", "account.see_security"))

@@ -12,6 +12,7 @@ from cms.accounts.current import address_of_request, count_or_refuse, get_curren
 from cms.accounts.errors import AccountInvalid
 from cms.accounts.forms import PasswordForm, ProfileForm
 from cms.accounts.own_account import Profile, change_password, change_profile, read_profile
+from cms.accounts.passkeys import list_passkeys
 from cms.accounts.private_pages import show_private
 from cms.accounts.second_factor import read_protection
 from cms.accounts.sessions import end_session, end_sessions, list_sessions
@@ -102,6 +103,7 @@ def show_security_form(form: PasswordForm, *, status: int = 200) -> Response:
         sessions=list_sessions(db.session, person.id, at=now()),
         name_of_browser=name_of_browser,
         protection=read_protection(db.session, person.id),
+        passkeys=list_passkeys(db.session, person.id),
         is_needed=lacks_second_factor(person),
         tokens=list_tokens(db.session, person.id),
         now=now(),

@@ -90,3 +90,11 @@ class AppForm(CodeForm):
     """An app that is set up. sealed: its secret, which the site has not stored yet."""
 
     sealed = HiddenField()
+
+
+class PasskeyForm(Form):
+    """A new passkey. sealed: what it had to sign; answer: what the browser made of it, as JSON."""
+
+    name = StringField("Name", [NEEDED, Length(max=NAME_LIMIT)], render_kw=given("off"))
+    sealed = HiddenField()
+    answer = HiddenField()

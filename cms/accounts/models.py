@@ -144,3 +144,19 @@ class SignInStep(Base):
     user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"), index=True)
     details: Mapped[dict[str, str]] = mapped_column(JsonColumn, default=dict, server_default=text("'{}'"))
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class Passkey(Base):
+    """A device or program by which somebody signs in. credential_id, public_key: base64url, as it named them."""
+
+    __tablename__ = "passkeys"
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    credential_id: Mapped[str] = mapped_column(String(1400), unique=True)
+    public_key: Mapped[str] = mapped_column(String(2000))
+    # How often it signed, by its own count; 0 for those that do not count.
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

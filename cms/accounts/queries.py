@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, orm, select
+from sqlalchemy import ColumnElement, exists, or_, orm, select
 
-from cms.accounts.models import SecondFactor, User
+from cms.accounts.models import Passkey, SecondFactor, User
 
 # Any: Flask-SQLAlchemy's registry of sessions, or a plain session
 AnySession: TypeAlias = orm.Session | orm.scoped_session[Any]
@@ -50,4 +50,4 @@ def full_name(first_name: str | None, last_name: str | None) -> str:
 
 def has_second_factor() -> ColumnElement[bool]:
     """Return, for a statement that reads users, whether something besides the password is asked for."""
-    return exists().where(SecondFactor.user_id == User.uuid)
+    return or_(*(exists().where(table.user_id == User.uuid) for table in (SecondFactor, Passkey)))

@@ -11,10 +11,10 @@ from sqlalchemy import delete, func, select, update
 from cms.accounts.codes import APP_CODE, RECOVERY_CODE, find_step, hash_recovery_code, new_recovery_code, plain
 from cms.accounts.errors import AccountInvalid
 from cms.accounts.limits import Limit
-from cms.accounts.models import RecoveryCode, SecondFactor, User
+from cms.accounts.models import Passkey, RecoveryCode, SecondFactor, User
 from cms.accounts.notices import tell_owner
 from cms.accounts.own_account import subject_of
-from cms.accounts.queries import AnySession
+from cms.accounts.queries import AnySession, has_second_factor
 from cms.accounts.sealing import seal, unseal
 from cms.accounts.sessions import Person, end_sessions
 from cms.activity.services import Actor, record
@@ -64,11 +64,11 @@ def turn_on_app(session: AnySession, person: Person, secret: str, code: str, *, 
 
 
 def turn_off_app(session: AnySession, person: Person, *, at: datetime) -> bool:
-    """Ask for no more codes, and forget the recovery codes; False if there is no app."""
+    """Ask for no more codes of an app; False if there is none."""
     removed = delete(SecondFactor).where(SecondFactor.user_id == person.id).returning(SecondFactor.user_id)
     if session.scalar(removed) is None:
         return False
-    session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == person.id))
+    forget_useless_codes(session, person.id)
     about = subject_of(session.get_one(User, person.id))
     record(session, "user.app_removed", actor=person.actor, at=at, about=about)
     tell_owner(session, person.id, "The codes of an app are no longer asked for at sign-in.", at=at)
@@ -90,6 +90,12 @@ def replace_recovery_codes(session: AnySession, user_id: UUID) -> list[str]:
     session.add_all(RecoveryCode(code_hash=hash_recovery_code(user_id, code), user_id=user_id) for code in codes)
     session.flush()
     return codes
+
+
+def forget_useless_codes(session: AnySession, user_id: UUID) -> None:
+    """Remove the recovery codes of somebody who is asked for nothing but the password."""
+    if not session.scalar(select(has_second_factor()).where(User.uuid == user_id)):
+        session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
 
 
 def use_code(session: AnySession, user_id: UUID, typed: str, *, at: datetime) -> bool:
@@ -126,10 +132,10 @@ def use_recovery_code(session: AnySession, user_id: UUID, code: str, *, at: date
 
 def reset_second_factor(session: AnySession, user_id: UUID, *, by: Actor, at: datetime) -> bool:
     """Let somebody who lost everything sign in by password alone; False if nothing else was asked for."""
-    removed = delete(SecondFactor).where(SecondFactor.user_id == user_id).returning(SecondFactor.user_id)
-    if session.scalar(removed) is None:
+    if not session.scalar(select(has_second_factor()).where(User.uuid == user_id)):
         return False
-    session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
+    for table in (SecondFactor, Passkey, RecoveryCode):
+        session.execute(delete(table).where(table.user_id == user_id))
     about = subject_of(session.get_one(User, user_id))
     record(session, "user.second_factor_reset", actor=by, at=at, about=about)
     tell_owner(session, user_id, "An operator of the site removed your second factor. Set it up again.", at=at)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms.accounts.account_views import sentence
+from cms.accounts.authenticators import ask_for_key
 from cms.accounts.codes import app_address, draw, new_app_secret
 from cms.accounts.current import (
     SESSION,
@@ -26,6 +27,7 @@ from cms.accounts.current import (
 from cms.accounts.errors import AccountInvalid
 from cms.accounts.forms import AppForm, CodeForm
 from cms.accounts.limits import forget_tries
+from cms.accounts.passkeys import list_credentials
 from cms.accounts.private_pages import show_private
 from cms.accounts.sealing import seal, unseal
 from cms.accounts.second_factor import (
@@ -53,7 +55,8 @@ second_factor = Blueprint("second_factor", __name__, url_prefix="/account/second
 @second_factor.get("")
 @needs("sign_in.see")
 def show_ask() -> AnyResponse:
-    return show_code_form(CodeForm()) if find_open_step() else redirect("/account/sign-in")
+    step = find_open_step()
+    return show_code_form(CodeForm(), step) if step else redirect("/account/sign-in")
 
 
 @second_factor.post("")
@@ -64,7 +67,7 @@ def do_answer() -> AnyResponse:
     if step is None or step.user_id is None:
         return redirect("/account/sign-in", 303)
     if not form.validate():
-        return show_code_form(form, status=422)
+        return show_code_form(form, step, status=422)
     count_code(step.user_id)
     with transaction() as session:
         secret, at = None, now()
@@ -73,7 +76,7 @@ def do_answer() -> AnyResponse:
             forget_tries(session, CODES, str(step.user_id))
     if secret is None:
         logger.warning("second factor refused address=%s", request.remote_addr)
-        return show_code_form(form, status=422, problem="This code is wrong, or was used already.")
+        return show_code_form(form, step, status=422, problem="This code is wrong, or was used already.")
     response = redirect(step.details["next"], 303)
     set_cookie(response, secret, SESSION)
     delete_cookie(response, STEP)
@@ -89,8 +92,11 @@ def count_code(user_id: UUID) -> None:
     count_or_refuse(*((limit, str(user_id)) for limit in (CODES, CODES_PER_HOUR, CODES_PER_DAY)))
 
 
-def show_code_form(form: CodeForm, *, status: int = 200, problem: str | None = None) -> Response:
-    response = Response(render_template("accounts/second_factor.html", form=form, problem=problem), status)
+def show_code_form(form: CodeForm, step: Step, *, status: int = 200, problem: str | None = None) -> Response:
+    known = list_credentials(db.session, step.user_id) if step.user_id else []
+    options = ask_for_key(step.details["challenge"], known=known, is_alone=False) if known else None
+    page = render_template("accounts/second_factor.html", form=form, problem=problem, options=options)
+    response = Response(page, status)
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select, update
 
+from cms.accounts.authenticators import new_challenge
 from cms.accounts.errors import AccountUnknown
 from cms.accounts.limits import Limit
 from cms.accounts.models import User
@@ -81,7 +82,7 @@ def sign_in(
     if proven.is_outdated:
         session.execute(update(User).where(User.uuid == user.uuid).values(password_hash=hash_password(password)))
     if session.scalar(select(has_second_factor()).where(User.uuid == user.uuid)):
-        details = {"next": next_path}
+        details = {"next": next_path, "challenge": new_challenge()}
         return Opened(begin_step(session, SECOND_FACTOR, user_id=user.uuid, details=details, at=at), is_session=False)
     return Opened(let_in(session, user, by="password", client=client, at=at), is_session=True)
 

@@ -56,7 +56,8 @@ def serving(settings: dict[str, str]) -> Iterator[str]:
             "--bind",
             f"fd://{listener.fileno()}",
         ]
-        environment = {"PATH": os.environ["PATH"], "WEB_WORKERS": "1", **settings}
+        own = f"http://localhost:{listener.getsockname()[1]}"  # passkeys are for names, not for numbers
+        environment = {"PATH": os.environ["PATH"], "WEB_WORKERS": "1", "SITE_URL": own, **settings}
         server = subprocess.Popen(
             program, cwd=ROOT, env=environment, pass_fds=[listener.fileno()], stderr=subprocess.DEVNULL
         )
@@ -74,7 +75,13 @@ def address(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     settings = settings_for(f"sqlite:///{shutil.copy(sqlite_template, folder / 'site.db')}", folder)
     with running(settings) as app:
         seed(open_site(app))
-        for name, role in {"cleo": "author", "dora": "author", "emil": "author", "root": "admin"}.items():
+        for name, role in {
+            "cleo": "author",
+            "dora": "author",
+            "emil": "author",
+            "faye": "author",
+            "root": "admin",
+        }.items():
             add_person(app, name, role, password=PASSWORD)
     with serving(settings) as url:
         yield url

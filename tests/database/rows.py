@@ -82,6 +82,7 @@ def rows_of(person: object, blog: object) -> dict[str, tuple[dict[str, object], 
     about = {"id": uuid.uuid4(), "actor_id": person, "actor_name": "ada", "action": "blog.published"}
     notice = {"id": uuid.uuid4(), "user_id": person, "kind": "blog.returned", "text": "ä", "key": "1"}
     token = {"id": uuid.uuid4(), "user_id": person, "name": "ä", "prefix": "cms_0", "secret_hash": "0" * 64}
+    passkey = {"id": uuid.uuid4(), "user_id": person, "name": "ä", "credential_id": "A"}
     session = {"id": uuid.uuid4(), "user_id": person, "secret_hash": "0" * 64, "browser": "ä"}
     version = {"id": uuid.uuid4(), "blog_id": blog, "number": 1, "kind": "save", "title": "ä", "content": "words"}
     return {
@@ -106,6 +107,7 @@ def rows_of(person: object, blog: object) -> dict[str, tuple[dict[str, object], 
         "api_tokens": ({**token, "scopes": ["post.see"], "ends_at": MOMENT}, "created_at"),
         "second_factors": ({"user_id": person, "sealed_secret": "ä", "last_step": 1 << 40}, "created_at"),
         "recovery_codes": ({"code_hash": "0" * 64, "user_id": person}, None),
+        "passkeys": ({**passkey, "public_key": "A", "sign_count": 1 << 32}, "created_at"),
         "sign_in_steps": (
             {"secret_hash": "0" * 64, "kind": "code", "user_id": person, "details": {"next": "/ä"}},
             "ends_at",

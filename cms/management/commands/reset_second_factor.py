@@ -29,7 +29,7 @@ class SecondFactorReset:
 @command
 @click.argument("user")
 def reset_second_factor(app: Flask, *, user: str, confirm: Confirm) -> SecondFactorReset:  # noqa: ARG001
-    """Let somebody who lost phone and recovery codes sign in by password alone. USER: username or e-mail address."""
+    """Let somebody who lost every other key sign in by password alone. USER: username or e-mail address."""
     from datetime import UTC, datetime
 
     from cms.accounts.second_factor import reset_second_factor as reset
