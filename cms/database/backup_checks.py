@@ -89,6 +89,17 @@ def check_client_defects(target: Target, connection: sa.Connection) -> list[Prob
 
 
 @register("backups", deploy=True)
+def check_served_folders(target: Target, config: Config) -> list[Problem]:
+    """backups.E010: backups lie where the site gives files to everybody."""
+    folder = target.backup_dir.resolve()
+    if not folder.is_relative_to(config.MEDIA_DIR) and "static" not in folder.parts:
+        return []
+    return [
+        error("backups.E010", f"{folder} is inside a folder that is served", hint="set BACKUP_DIR to another place")
+    ]
+
+
+@register("backups", deploy=True)
 def check_other_disk(target: Target, config: Config) -> list[Problem]:
     """backups.I006: backups lie on the same disk as what they are backups of."""
     beside = (

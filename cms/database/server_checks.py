@@ -22,6 +22,7 @@ from cms.database.target import Target
 SKEW_S = 5
 HELD_S = 2
 TRANSACTIONS = 5
+LOSING = {"off", "0", "1"}  # of SQLite: 0 is OFF, and 1, NORMAL, may lose the newest under WAL
 ROOM = 2
 """How often the database must fit on the disk again: once for a backup, once for its proof or a rebuilt table."""
 
@@ -80,6 +81,34 @@ def check_encoding(target: Target, connection: sa.Connection) -> list[Problem]:
     )
     cure = "make a database with ENCODING 'UTF8', and restore a backup into it with `restore --to-new-database`"
     return [warning("server.W004", f"the encoding of {target.name} is {encoding}", why=why, hint=cure)]
+
+
+@register("server", deploy=True, only="postgresql")
+def check_role(target: Target, connection: sa.Connection) -> list[Problem]:
+    """server.W010: the site's role may do everything on the server."""
+    if not connection.exec_driver_sql("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").scalar_one():
+        return []
+    why = "whoever gets hold of the site gets hold of the server, its other databases and its files"
+    cure = f"make a role that owns {target.name} alone, and give it in DATABASE_URL"
+    return [warning("server.W010", f"the role of {target.name} is a superuser", why=why, hint=cure)]
+
+
+@register("server", deploy=True)
+def check_durability(target: Target, connection: sa.Connection) -> list[Problem]:
+    """server.E011: what was acknowledged may be gone when the power fails."""
+    name = "synchronous_commit" if target.engine_name == "postgresql" else "synchronous"
+    query = f"SHOW {name}" if target.engine_name == "postgresql" else f"PRAGMA {name}"
+    value = str(connection.exec_driver_sql(query).scalar_one())
+    if value not in LOSING:
+        return []
+    cure = "let it be `on`" if target.engine_name == "postgresql" else "let it be FULL"
+    return [
+        error(
+            "server.E011",
+            f"{name} of {target.name} is {value}",
+            hint=f"{cure}: for the server, the database and the role",
+        )
+    ]
 
 
 @register("server", only="postgresql")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from cms.checks.registry import register
 if TYPE_CHECKING:
     from config import Config
 
+CODE = Path(__file__).parents[1]
 SHORTEST_KEY = 32
 FEWEST_CHARACTERS = 5
 
@@ -44,10 +46,10 @@ def check_site_url(config: Config) -> list[Problem]:
 @register("configuration", deploy=True)
 def check_trusted_hosts(config: Config) -> list[Problem]:
     """configuration.E004: any Host header is believed."""
-    if config.TRUSTED_HOSTS:
+    if config.TRUSTED_HOSTS and "*" not in config.TRUSTED_HOSTS:
         return []
-    host = urlsplit(config.SITE_URL).hostname
-    return [error("configuration.E004", "TRUSTED_HOSTS is empty", hint=f"set TRUSTED_HOSTS={host}")]
+    what = "TRUSTED_HOSTS has a *" if config.TRUSTED_HOSTS else "TRUSTED_HOSTS is empty"
+    return [error("configuration.E004", what, hint=f"set TRUSTED_HOSTS={urlsplit(config.SITE_URL).hostname}")]
 
 
 @register("configuration", deploy=True)
@@ -57,3 +59,22 @@ def check_database_kind(config: Config) -> list[Problem]:
         return []
     cure = "fine for a small site on one machine; set DATABASE_URL to a PostgreSQL address to grow"
     return [warning("configuration.W005", "the database is SQLite", hint=cure)]
+
+
+@register("configuration", deploy=True)
+def check_media_folder(config: Config) -> list[Problem]:
+    """configuration.E010: uploads are stored beside the code."""
+    if not config.MEDIA_DIR.is_relative_to(CODE):
+        return []
+    cure = "set MEDIA_DIR to a folder of its own, outside of the program"
+    return [error("configuration.E010", f"MEDIA_DIR is {config.MEDIA_DIR}, inside {CODE}", hint=cure)]
+
+
+@register("configuration", deploy=True)
+def check_proxies(config: Config) -> list[Problem]:
+    """configuration.W011: the proxy's address is taken for everybody's."""
+    if config.TRUSTED_PROXIES or not config.SITE_URL.startswith("https://"):
+        return []
+    why = "whoever ends https in front of the site is the address that limits, sessions and logs see"
+    cure = "set TRUSTED_PROXIES to how many proxies stand in front, as a rule 1"
+    return [warning("configuration.W011", "SITE_URL is https and TRUSTED_PROXIES is 0", why=why, hint=cure)]

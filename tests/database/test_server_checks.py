@@ -23,11 +23,11 @@ class Usage(NamedTuple):
     free: int
 
 
-def find(target):
+def find(target, *, deploy=False):
     """Return the ids and texts that the checks of the server find."""
     with connected(target) as connection:
         given = {"target": target, "connection": connection, "scripts": load_scripts(target)}
-        found = registry.run(("server",), deploy=False, given=given)
+        found = registry.run(("server",), deploy=deploy, given=given)
     assert found.unchecked == ()
     return [(problem.id, problem.text) for problem in found.problems]
 
@@ -146,3 +146,30 @@ def test_a_run_that_holds_the_deploy_lock_is_told(postgres_target):
     assert identity == "server.I008"
     assert "(cms-tool) works on" in text
     assert find(postgres_target) == []
+
+
+def test_a_role_that_may_do_everything_and_a_commit_that_may_be_lost_are_found(postgres_target):
+    upgrade(postgres_target)
+    assert [name for name, _ in find(postgres_target, deploy=True)] == ["server.W010"]
+    with connected(postgres_target) as connection:
+        connection.exec_driver_sql(f'ALTER DATABASE "{postgres_target.url.database}" SET synchronous_commit = off')
+    assert [name for name, _ in find(postgres_target, deploy=True)] == ["server.W010", "server.E011"]
+
+
+def test_a_role_of_its_own_is_in_order(postgres_target):
+    with engine_for(postgres_target).open_tool(postgres_target).connect() as connection:
+        connection.exec_driver_sql("CREATE ROLE own_role")
+        connection.exec_driver_sql("SET LOCAL ROLE own_role")
+        assert server_checks.check_role(postgres_target, connection) == []
+        connection.rollback()
+
+
+@pytest.mark.parametrize(
+    ("synchronous", "found"), [("FULL", []), ("NORMAL", ["server.E011"]), ("OFF", ["server.E011"])]
+)
+def test_what_sqlite_may_lose_is_found(sqlite_target, synchronous, found):
+    upgrade(sqlite_target)
+    with engine_for(sqlite_target).open_tool(sqlite_target).connect() as connection:
+        connection.connection.driver_connection.execute(f"PRAGMA synchronous = {synchronous}")
+        given = {"target": sqlite_target, "connection": connection}
+        assert [problem.id for problem in server_checks.check_durability(**given)] == found

@@ -62,6 +62,7 @@ class DetailedReport(CheckReport):
 @click.option("--verbose", is_flag=True, help="Also say what was measured and found to be well.")
 def check(app: Flask, *, tags: tuple[str, ...], deploy: bool, fail_level: str, verbose: bool) -> CheckReport:
     """Look for problems and change nothing; exit code 3 if there is one."""
+    from cms.accounts import checks as _accounts  # noqa: F401
     from cms.blogs import checks as _search  # noqa: F401
     from cms.checks.messages import Level
     from cms.checks.registry import registry
@@ -72,6 +73,7 @@ def check(app: Flask, *, tags: tuple[str, ...], deploy: bool, fail_level: str, v
     from cms.database import server_checks as _server  # noqa: F401
     from cms.jobs import checks as _jobs  # noqa: F401
     from cms.mail import checks as _mail  # noqa: F401
+    from cms.web import answer_checks as _answers  # noqa: F401
     from cms.web import checks as _web  # noqa: F401
 
     unknown = set(tags) - set(registry.tags)
@@ -97,6 +99,7 @@ def look(app: Flask, tags: tuple[str, ...], *, deploy: bool) -> tuple[list[Probl
 
     target = Target.of(app.config).in_a_hurry()
     given: dict[str, Any] = {"config": app.extensions["settings"], "target": target, "metadata": Base.metadata}
+    given["app"] = app
     lacking: dict[str, str] = {}
     early: list[Problem] = []
     try:
