@@ -193,7 +193,7 @@ class Config:
     JOBS_THREADS: int = setting(whole_number(1, 64), "2")
 
     POSTS_PER_PAGE: int = setting(whole_number(1, 100), "10")
-    MAX_CONTENT_LENGTH: int = setting(whole_number(1024, 1 << 30), "1048576")
+    MAX_CONTENT_LENGTH: int = setting(whole_number(1024, 1 << 30), "2097152")
 
     MAIL_URL: str = setting(mail_address, "file:instance/mail", secret=True)
     MAIL_FROM: str | None = setting(mail_sender, None)

@@ -36,4 +36,5 @@ def configure(app: Flask, config: Config | None) -> None:
     app.config.from_mapping({each.name: getattr(settings, each.name) for each in fields(settings)})
     app.extensions["settings"] = settings
     app.config["MIGRATIONS_DIR"] = MIGRATIONS_DIR
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.MAX_CONTENT_LENGTH  # a form is one long text
     app.config["TRUSTED_HOSTS"] = list(settings.TRUSTED_HOSTS) or None

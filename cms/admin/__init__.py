@@ -12,10 +12,10 @@ def init_app(app: Flask) -> None:
     """Register the pages; each module has a blueprint ``pages``, and ``ENTRIES`` for the menu, in this order."""
     from cms.accounts.private_pages import MenuEntry, add_to_menu  # noqa: PLC0415
 
-    from . import home, people  # noqa: PLC0415
+    from . import editor, home, people, posts, versions  # noqa: PLC0415
 
     add_to_menu(app, MenuEntry("Administration", "/admin/", "admin.see"))
-    for module in (home, people):
+    for module in (home, posts, editor, versions, people):
         app.register_blueprint(module.pages)
         for entry in module.ENTRIES:
             add_to_menu(app, entry)

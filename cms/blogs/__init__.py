@@ -12,7 +12,16 @@ def init_app(app: Flask) -> None:
     """Register the pages, and with them the tables."""
     from cms.web.errors import ask_before_404  # noqa: PLC0415
 
-    from . import addresses, archive_views, feed_views, search_misses, search_views, sitemap_views, views  # noqa: PLC0415
+    from . import (  # noqa: PLC0415
+        addresses,
+        archive_views,
+        feed_views,
+        search_misses,
+        search_views,
+        sitemap_views,
+        views,
+    )
+    from . import notices as _notices  # noqa: F401, PLC0415 - declares what people can be told
 
     app.register_blueprint(views.blogs)
     app.register_blueprint(feed_views.feeds)

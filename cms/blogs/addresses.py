@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from urllib.parse import quote
+from uuid import UUID
 
 
 def post_path(slug: str) -> str:
@@ -15,3 +16,8 @@ def tag_path(tag: str) -> str:
 
 def author_path(username: str) -> str:
     return f"/author/{quote(username)}/"
+
+
+def desk_path(blog_id: UUID) -> str:
+    """Return where a post is written."""
+    return f"/admin/posts/{blog_id}"

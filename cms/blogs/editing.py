@@ -28,6 +28,7 @@ from cms.blogs.versions import (
     Origin,
     discard_autosave,
     find_autosave,
+    find_saved,
     find_version,
     keep,
     keep_former,
@@ -79,19 +80,30 @@ def start_post(session: AnySession, blog_id: UUID, draft: PostDraft, *, by: Acto
     return blog
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a writer has before them. version: of the post; unsaved: the number of their own text that was not saved
+    yet and that this window stored or showed last, 0 for none.
+    """
+
+    version: int
+    unsaved: int = 0
+
+
 def save_post(
-    session: AnySession, blog: Blog, draft: PostDraft, *, seen: int, by: Actor, at: datetime, note: str | None = None
+    session: AnySession, blog: Blog, draft: PostDraft, *, seen: Seen, by: Actor, at: datetime, note: str | None = None
 ) -> Saved:
     """Store the writer's text as the post's, and as a numbered version; what they had not saved is part of it.
 
-    seen: the version that the writer had before them. note: what a reader of the list of versions should know.
-    The post's status and date stay. A title that gave a draft its address still does.
-    Raises PostChanged if the post has another text by now, PostInvalid.
+    note: what a reader of the list of versions should know. The post's status and date stay. A title that gave a draft
+    its address still does.
+    Raises PostChanged if the post has another text by now, or another window of the writer's kept one; PostInvalid.
     """
     draft = prepared(session, blog, draft)
-    if seen != blog.version and draft != texts_of(blog):
-        raise PostChanged(conflict_of(session, blog, draft, seen=seen))
-    saved = store(session, blog, draft, Origin(by, at, SAVE, seen, checked_note(note)))
+    if seen.version != blog.version and draft != texts_of(blog):
+        raise PostChanged(conflict_of(session, blog, draft, base=seen.version))
+    refuse_other_window(session, blog, draft, seen=seen, by=by)
+    saved = store(session, blog, draft, Origin(by, at, SAVE, seen.version, checked_note(note)))
     discard_autosave(session, blog.id, by.id)
     return saved
 
@@ -101,27 +113,25 @@ def restore_version(session: AnySession, blog: Blog, number: int, *, by: Actor, 
 
     Raises PostInvalid if there is no such version.
     """
-    version = find_version(session, blog.id, number)
+    version = find_saved(session, blog.id, number)
     if version is None:
         raise PostInvalid("version", f"there is no version {number}", hint="nothing was changed")
     draft = replace(texts_of(version), slug=blog.slug, title=version.title or UNTITLED)
     return store(session, blog, draft, Origin(by, at, RESTORE, number))
 
 
-def autosave_post(
-    session: AnySession, blog: Blog, draft: PostDraft, *, base: int, seen: int, by: Actor, at: datetime
-) -> Saved:
+def autosave_post(session: AnySession, blog: Blog, draft: PostDraft, *, seen: Seen, by: Actor, at: datetime) -> Saved:
     """Keep what a writer has not saved yet; the post stays as it is. It replaces what they had not saved before.
 
-    base: the version of the post that the writer saw. seen: the number of the unsaved text that this window stored or
-    showed last, else ``base``. Raises PostChanged if another window of theirs stored one since, PostInvalid.
+    Raises PostChanged if another window of theirs kept another text since, PostInvalid.
     """
-    draft = unfinished(draft)
-    own = find_autosave(session, blog.id, by.id)
+    draft = unfinished(blog, draft)
+    own = refuse_other_window(session, blog, draft, seen=seen, by=by)
     if own is not None and texts_of(own) == draft:
         return Saved(own.number, own.created_at, is_new=False)
-    if own is not None and own.number > seen:
-        raise PostChanged(conflict_between(session, blog, draft, own, base=base))
+    if own is None and draft == texts_of(blog):
+        return Saved(blog.version, blog.updated_at or blog.created_at, is_new=False)
+    base = seen.version
     number = next_number(session, blog)
     if own is None:
         keep(session, blog, draft, Origin(by, at, AUTOSAVE, base), number=number)
@@ -135,7 +145,7 @@ def autosave_post(
 
 def annotate_version(session: AnySession, blog: Blog, number: int, note: str) -> bool:
     """Write another note to a version; False if there is none of this number. Raises PostInvalid."""
-    version = find_version(session, blog.id, number)
+    version = find_saved(session, blog.id, number)
     if version is None:
         return False
     version.note = checked_note(note)
@@ -144,6 +154,16 @@ def annotate_version(session: AnySession, blog: Blog, number: int, note: str) ->
 
 
 # --- parts ------------------------------------------------------------------------------------------------------
+
+
+def refuse_other_window(
+    session: AnySession, blog: Blog, draft: PostDraft, *, seen: Seen, by: Actor
+) -> BlogVersion | None:
+    """Return what the writer has not saved, if this window knows it. Raises PostChanged for another window's text."""
+    own = find_autosave(session, blog.id, by.id)
+    if own is not None and own.number > seen.unsaved and texts_of(own) != draft:
+        raise PostChanged(conflict_between(session, blog, draft, own, base=own.base or seen.version))
+    return own
 
 
 def store(session: AnySession, blog: Blog, draft: PostDraft, origin: Origin) -> Saved:
@@ -175,20 +195,20 @@ def follows_title(session: AnySession, blog: Blog) -> bool:
     return made is not None and not was_public(session, blog)
 
 
-def unfinished(draft: PostDraft) -> PostDraft:
+def unfinished(blog: Blog, draft: PostDraft) -> PostDraft:
     """Return a text on which somebody works, which need not be whole. Raises PostInvalid for what nothing can store."""
-    whole = checked(replace(draft, title=draft.title.strip() or UNTITLED, content="", status=DRAFT))
+    whole = checked(replace(draft, title=draft.title.strip() or UNTITLED, content="", status=DRAFT, created_at=None))
     title = checked_line("title", draft.title, TITLE_LIMIT)
-    return replace(whole, title=title, content=checked_content(draft.content), created_at=None)
+    return replace(whole, title=title, slug=whole.slug or blog.slug, content=checked_content(draft.content))
 
 
-def conflict_of(session: AnySession, blog: Blog, mine: PostDraft, *, seen: int) -> Conflict:
+def conflict_of(session: AnySession, blog: Blog, mine: PostDraft, *, base: int) -> Conflict:
     """Return what the writer's text and the post's own go back to, and both together."""
     keep_former(session, blog, texts_of(blog))
     session.flush()
     stored = find_version(session, blog.id, blog.version)
     assert stored is not None  # noqa: S101 - it was kept above
-    return conflict_between(session, blog, mine, stored, base=seen)
+    return conflict_between(session, blog, mine, stored, base=base)
 
 
 def conflict_between(session: AnySession, blog: Blog, mine: PostDraft, stored: BlogVersion, *, base: int) -> Conflict:
@@ -197,8 +217,9 @@ def conflict_between(session: AnySession, blog: Blog, mine: PostDraft, stored: B
     origin = texts_of(found) if found else texts_of(blog) if base == blog.version else NOTHING
     merged = merge_posts(origin, mine, theirs)
     return Conflict(
-        origin, mine, theirs, merged.draft, merged.contested, stored.number, stored.saved_by_name, stored.created_at
-    )
+        origin, mine, theirs, merged.draft, merged.contested,
+        stored.number, stored.saved_by_name, stored.created_at, is_unsaved=stored.kind == AUTOSAVE,
+    )  # fmt: skip
 
 
 def checked_note(note: str | None) -> str | None:

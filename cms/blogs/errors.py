@@ -28,7 +28,8 @@ class Conflict:
     """Two texts that go back to one: what was the base of both, the writer's own, and the one that is stored.
 
     merged: all changes of both. contested: the fields in which both changed the same; merged then has the writer's own,
-    and of the content both, between marks. number, by, at: of the stored text.
+    and of the content both, between marks. number, by, at: of the stored text. is_unsaved: that is what another window
+    of the writer kept, not the post's own.
     """
 
     base: PostDraft
@@ -39,6 +40,7 @@ class Conflict:
     number: int
     by: str
     at: datetime
+    is_unsaved: bool
 
 
 class PostChanged(CmsError):

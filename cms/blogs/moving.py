@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -14,6 +15,7 @@ from cms.blogs.drafts import checked_line
 from cms.blogs.editing import subject
 from cms.blogs.errors import MoveRefused
 from cms.blogs.models import Blog
+from cms.blogs.notices import tell_of_move
 from cms.blogs.states import TRANSITIONS, WAYS, Transition, state_of
 from cms.blogs.versions import PUBLISH, Origin, keep, keep_former, next_number, texts_of, was_public
 
@@ -22,39 +24,44 @@ TRASH_KEPT = timedelta(days=30)
 BATCH = 100
 
 
-def list_moves(person: Person, blog: Blog, *, at: datetime) -> list[Transition]:
-    """Return the ways that this person may send the post at this moment."""
+def list_moves(person: Person, blog: Blog | None, *, at: datetime) -> list[Transition]:
+    """Return the ways that this person may send the post at this moment. blog: None for one that they begin."""
     return [each for each in WAYS if may_move(person, blog, each, at=at)]
 
 
-def may_move(person: Person, blog: Blog, transition: Transition, *, at: datetime) -> bool:
+def may_move(person: Person, blog: Blog | None, transition: Transition, *, at: datetime) -> bool:
     """Tell whether the way begins where the post is, and this person may send it there.
 
     Out of the trash: whoever could have put it there.
     """
-    state = state_of(blog, at)
-    asked = blog.trashed_from or DRAFT if state == TRASHED else state
-    return state in transition.sources and person.may(transition.permission, owner=blog.author_id, state=asked)
+    state = state_of(blog, at) if blog else DRAFT
+    asked = (blog.trashed_from or DRAFT) if blog and state == TRASHED else state
+    owner = blog.author_id if blog else person.id
+    return state in transition.sources and person.may(transition.permission, owner=owner, state=asked)
+
+
+@dataclass(frozen=True)
+class Move:
+    """A way of the table, and what it needs.
+
+    reason: why the post is returned. publish_at: the date of the post; one to come schedules it, None is now for a post
+    that never was public, and else the date that it had.
+    """
+
+    name: str
+    reason: str = ""
+    publish_at: datetime | None = None
 
 
 def move_post(
-    session: AnySession,
-    blog: Blog,
-    name: str,
-    *,
-    seen: int,
-    by: Actor,
-    at: datetime,
-    reason: str = "",
-    publish_at: datetime | None = None,
+    session: AnySession, blog: Blog, move: Move, *, seen: int, by: Actor, at: datetime, site_url: str
 ) -> None:
-    """Send the post along a way of the table. Flushes.
+    """Send the post along a way of the table, and tell those whom it concerns. Flushes.
 
     seen: the version that the person had before them: nobody makes a text public that they have not read.
-    reason: why it is returned. publish_at: the date of the post; one to come schedules it, None is now for a post that
-    never was public, and else the date that it had. Raises MoveRefused, PostInvalid for a reason that cannot be stored.
+    site_url: what the link in a mail stands on. Raises MoveRefused, PostInvalid for a reason that cannot be stored.
     """
-    transition = TRANSITIONS[name]
+    transition = TRANSITIONS[move.name]
     if state_of(blog, at) not in transition.sources:
         raise MoveRefused(
             f"the post is {state_of(blog, at)}, and this does not lead on from there",
@@ -67,13 +74,13 @@ def move_post(
             why=f"you have seen version {seen}",
             hint="look at it again; nothing was changed",
         )
-    reason = checked_line("reason", reason, REASON_LIMIT)
+    reason = checked_line("reason", move.reason, REASON_LIMIT)
     if transition.needs == "reason" and not reason:
         raise MoveRefused("no reason is given", why="its author has to know what to do", hint="nothing was changed")
-    if transition.needs == "time" and (publish_at is None or publish_at <= at):
+    if transition.needs == "time" and (move.publish_at is None or move.publish_at <= at):
         raise MoveRefused("that time is not to come", hint="choose a later one; nothing was changed")
     if transition.goal in (PUBLISHED, SCHEDULED):
-        publish(session, blog, Origin(by, at, PUBLISH, blog.version), publish_at)
+        publish(session, blog, Origin(by, at, PUBLISH, blog.version), move.publish_at)
     elif transition.goal == TRASHED:
         blog.trashed_from, blog.trashed_at, blog.status = state_of(blog, at), at, TRASHED
     else:
@@ -84,6 +91,7 @@ def move_post(
     details = {"reason": reason} if reason else {}
     record(session, transition.action, actor=by, at=at, about=subject(blog), details=details)
     session.flush()
+    tell_of_move(session, blog, move.name, by=by, reason=reason, site_url=site_url, at=at)
 
 
 def publish(session: AnySession, blog: Blog, origin: Origin, publish_at: datetime | None) -> None:

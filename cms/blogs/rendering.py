@@ -14,7 +14,7 @@ from dataclasses import dataclass
 RENDERER_VERSION = 1
 
 WORDS_PER_MINUTE = 230
-CHARACTERS_PER_MINUTE = 450  # of scripts that put no spaces between words
+CHARACTERS_PER_MINUTE = 450
 
 WIDE = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 WORD = re.compile(rf"[^\W{WIDE}_]+(?:['\u2019.-][^\W{WIDE}_]+)*")
@@ -22,6 +22,18 @@ CHARACTER = re.compile(rf"[{WIDE}]")
 TAG = re.compile(r"<[^>]*>")
 # Tags between which no word ends. Code in colour has one around each sign.
 WITHIN_WORDS = re.compile(r"</?(?:a|abbr|b|bdi|bdo|code|em|i|kbd|mark|s|samp|small|span|strong|sub|sup|u|wbr)\b[^>]*>")
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a text is for a reader. characters: of scripts that put no spaces between words."""
+
+    words: int
+    characters: int
+
+    @property
+    def minutes(self) -> float:
+        return self.words / WORDS_PER_MINUTE + self.characters / CHARACTERS_PER_MINUTE
 
 
 @dataclass(frozen=True)
@@ -47,10 +59,14 @@ def render(markdown: str) -> Rendered:
     if explodes(raw):
         raw = to_html(markdown, with_html=False)
     safe = sanitize(prepare(raw))
+    length = measure(safe)
+    return Rendered(safe, text_of(safe), length.words + length.characters, math.ceil(length.minutes))
+
+
+def measure(safe: str) -> Length:
+    """Return the length of safe HTML."""
     text = html.unescape(TAG.sub(" ", safe))
-    words, characters = len(WORD.findall(text)), len(CHARACTER.findall(text))
-    minutes = math.ceil(words / WORDS_PER_MINUTE + characters / CHARACTERS_PER_MINUTE)
-    return Rendered(safe, text_of(safe), words + characters, minutes)
+    return Length(len(WORD.findall(text)), len(CHARACTER.findall(text)))
 
 
 def text_of(safe: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from cms.accounts.permissions import ARCHIVED, DRAFT, IN_REVIEW, PUBLISHED, SCHEDULED, STATES, TRASHED
-from cms.blogs.models import Blog
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,22 @@ WAYS = (
 TRANSITIONS: Mapping[str, Transition] = {each.name: each for each in WAYS}
 
 
-def state_of(blog: Blog, at: datetime) -> str:
+class Stated(Protocol):
+    """A post, or what a list shows of one."""
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+
+def state_of(post: Stated, at: datetime) -> str:
     """Return the state that a post is in at this moment.
 
     A post is scheduled as long as its date is to come, without anybody doing anything when it does. A status that only
     a former program of the site knew is on no page, as a draft is.
     """
-    if blog.status == PUBLISHED:
-        return SCHEDULED if blog.created_at > at else PUBLISHED
-    return blog.status if blog.status in STATES else DRAFT
+    if post.status == PUBLISHED:
+        return SCHEDULED if post.created_at > at else PUBLISHED
+    return post.status if post.status in STATES else DRAFT

@@ -117,6 +117,12 @@ def find_version(session: AnySession, blog_id: UUID, number: int) -> BlogVersion
     return session.scalar(select(BlogVersion).where(BlogVersion.blog_id == blog_id, BlogVersion.number == number))
 
 
+def find_saved(session: AnySession, blog_id: UUID, number: int) -> BlogVersion | None:
+    """Return one version in whole that was saved, or None: what somebody has not saved is nobody else's."""
+    version = find_version(session, blog_id, number)
+    return None if version is None or version.kind == AUTOSAVE else version
+
+
 def list_versions(
     session: AnySession, blog_id: UUID, *, before: int | None = None, size: int = 50
 ) -> list[VersionShown]:

@@ -16,6 +16,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters["day"] = day
+    app.jinja_env.filters["minute"] = minute
     app.jinja_env.filters["month_name"] = month_name
     app.jinja_env.globals["site_name"] = app.config["SITE_NAME"]
     app.jinja_env.globals["site_url"] = app.config["SITE_URL"]
@@ -44,6 +45,11 @@ def day(moment: datetime) -> str:
     """Return the day in UTC as people write it: 3 June 2026."""
     moment = moment.astimezone(UTC)
     return f"{moment.day} {moment:%B %Y}"
+
+
+def minute(moment: datetime) -> str:
+    """Return the minute in UTC as people write it: 3 June 2026, 14:05 UTC."""
+    return f"{day(moment)}, {moment.astimezone(UTC):%H:%M} UTC"
 
 
 def month_name(moment: datetime) -> str:

@@ -18,6 +18,7 @@ from cms.activity.services import Actor
 from cms.blogs.drafts import PostDraft
 from cms.blogs.editing import (
     Saved,
+    Seen,
     annotate_version,
     autosave_post,
     lock_post,
@@ -57,18 +58,19 @@ def blog(site: Site) -> Blog:
     return site.write("On lamps", content=TEXT.content, status="draft")
 
 
-def save(blog: Blog, by: Actor, *, seen: int, note: str | None = None, **fields: Any) -> Saved:
+def save(blog: Blog, by: Actor, *, seen: int, unsaved: int = 0, note: str | None = None, **fields: Any) -> Saved:
     with transaction() as session:
         locked = lock_post(session, blog.id)
         assert locked is not None
-        return save_post(session, locked, replace(TEXT, **fields), seen=seen, by=by, at=LATER, note=note)
+        known = Seen(seen, unsaved)
+        return save_post(session, locked, replace(TEXT, **fields), seen=known, by=by, at=LATER, note=note)
 
 
-def autosave(blog: Blog, by: Actor, *, base: int = 1, seen: int = 1, **fields: Any) -> Saved:
+def autosave(blog: Blog, by: Actor, *, unsaved: int = 0, **fields: Any) -> Saved:
     with transaction() as session:
         locked = lock_post(session, blog.id)
         assert locked is not None
-        return autosave_post(session, locked, replace(TEXT, **fields), base=base, seen=seen, by=by, at=LATER)
+        return autosave_post(session, locked, replace(TEXT, **fields), seen=Seen(1, unsaved), by=by, at=LATER)
 
 
 def stored(blog: Blog) -> Blog:
@@ -227,7 +229,7 @@ def test_a_new_post_that_arrives_twice_at_the_same_moment_is_one(site: Site, ada
 
 def test_an_autosave_leaves_the_post_alone_and_replaces_the_one_before(blog: Blog, ada: Actor):
     assert autosave(blog, ada, content="wor").number == 2
-    assert autosave(blog, ada, content="words", seen=2).number == 3
+    assert autosave(blog, ada, content="words", unsaved=2).number == 3
     kept = db.session.scalars(sa.select(BlogVersion)).one()
     assert (kept.content, kept.kind, kept.base, kept.number) == ("words", "autosave", 1, 3)
     assert (stored(blog).content, stored(blog).version, numbers(blog)) == (TEXT.content, 1, [])
@@ -253,6 +255,14 @@ def test_two_windows_of_one_person_do_not_overwrite_each_others_autosave(blog: B
     assert refused.value.conflict.base == TEXT
 
 
+def test_a_save_does_not_discard_what_another_window_of_its_writer_kept(blog: Blog, ada: Actor):
+    autosave(blog, ada, content="one\n\ntwo\n\nTHREE")
+    with pytest.raises(PostChanged) as refused:
+        save(blog, ada, seen=1, content="ONE\n\ntwo\n\nthree")
+    assert refused.value.conflict.merged.content == "ONE\n\ntwo\n\nTHREE"
+    assert save(blog, ada, seen=1, unsaved=2, content="ONE\n\ntwo\n\nTHREE").number == 3
+
+
 def test_each_person_has_an_autosave_of_their_own(blog: Blog, ada: Actor, ben: Actor):
     autosave(blog, ada, content="ada's")
     autosave(blog, ben, content="ben's")
@@ -263,7 +273,7 @@ def test_each_person_has_an_autosave_of_their_own(blog: Blog, ada: Actor, ben: A
 def test_a_save_takes_the_autosave_of_its_writer_along_and_nobody_elses(blog: Blog, ada: Actor, ben: Actor):
     autosave(blog, ada, content="ada's")
     autosave(blog, ben, content="ben's")
-    assert save(blog, ada, seen=1, content="ada's").number == 4
+    assert save(blog, ada, seen=1, unsaved=2, content="ada's, whole").number == 4
     assert find_autosave(db.session, blog.id, ada.id) is None
     assert find_autosave(db.session, blog.id, ben.id) is not None
 

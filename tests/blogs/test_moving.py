@@ -10,28 +10,33 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
+from cms.accounts.models import User
 from cms.accounts.permissions import ADMIN, AUTHOR, CONTRIBUTOR, EDITOR, STATES, USER
 from cms.accounts.sessions import Person
 from cms.activity.models import ActivityLog
+from cms.activity.notices import list_notices
 from cms.activity.services import Actor
 from cms.blogs.archive import list_months
 from cms.blogs.beside import find_neighbours
 from cms.blogs.drafts import PostDraft
-from cms.blogs.editing import lock_post, save_post
+from cms.blogs.editing import Seen, lock_post, save_post
 from cms.blogs.errors import MoveRefused
 from cms.blogs.jobs import empty
 from cms.blogs.models import Blog, BlogVersion, Redirect
-from cms.blogs.moving import empty_trash, list_moves, move_post
+from cms.blogs.moving import Move, empty_trash, list_moves, move_post
 from cms.blogs.queries import find_published_post
 from cms.blogs.services import add_redirect
 from cms.blogs.sitemap import list_part_starts, list_posts_of_part
 from cms.blogs.states import TRANSITIONS, WAYS, state_of
 from cms.extensions import db, transaction
 from cms.jobs.kinds import JobRun
+from cms.web.paging import Place
+from tests.people import add_person
 from tests.site import NOON, Site
 
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(hours=2)
+ED = Actor(None, "ed")
 BEFORE = NOW - timedelta(days=3)
 
 
@@ -50,7 +55,7 @@ def move(blog: Blog, name: str, *, at: datetime = NOW, seen: int | None = None, 
         locked = lock_post(session, blog.id)
         assert locked is not None
         seen = locked.version if seen is None else seen
-        move_post(session, locked, name, seen=seen, by=Actor(None, "ed"), at=at, **needs)
+        move_post(session, locked, Move(name, **needs), seen=seen, by=ED, at=at, site_url="https://here.example")
     return stored(blog)
 
 
@@ -91,7 +96,8 @@ def test_every_state_can_be_reached_and_left():
 
 
 def person(role: str, user_id: UUID) -> Person:
-    return Person(user_id, role, role, "", role, frozenset({role}), uuid4(), used_at=NOW, proven_at=NOW)
+    times = {"used_at": NOW, "proven_at": NOW}
+    return Person(user_id, role, role, "", role, frozenset({role}), uuid4(), **times, is_protected=True)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +177,7 @@ def test_nobody_publishes_a_text_that_they_have_not_seen(site: Site):
     with transaction() as session:
         locked = session.get_one(Blog, blog.id)
         author = Actor(site.ada.uuid, "ada")
-        save_post(session, locked, PostDraft(title="On lamps", content="x"), seen=1, by=author, at=NOW)
+        save_post(session, locked, PostDraft(title="On lamps", content="x"), seen=Seen(1), by=author, at=NOW)
     with pytest.raises(MoveRefused, match="version 2 was stored meanwhile"):
         move(blog, "publish", seen=1)
     assert stored(blog).status == "in_review"
@@ -190,6 +196,30 @@ def test_a_post_is_not_returned_without_a_reason(site: Site):
     move(blog, "return", reason="too  short")
     entry = db.session.scalars(sa.select(ActivityLog)).one()
     assert (entry.action, entry.actor_name, entry.details) == ("blog.returned", "ed", {"reason": "too short"})
+
+
+def notices(user: User) -> list[tuple[str, str]]:
+    return [(each.kind, each.text) for each in list_notices(db.session, user.uuid, Place(), size=9).items]
+
+
+def test_editors_are_told_what_is_handed_in_and_authors_what_became_of_it(site: Site):
+    cleo = add_person(site.app, "cleo", CONTRIBUTOR)
+    blog = move(written(site, "draft", author=cleo), "submit")
+    assert notices(site.ada) == [("blog.submitted", "ed handed in “On lamps”")]
+    assert notices(site.ben) == notices(cleo) == []
+    move(blog, "return", reason="too short")
+    move(blog, "publish")
+    assert sorted(notices(cleo)) == [
+        ("blog.published", "ed published “On lamps”"), ("blog.returned", "ed returned “On lamps”: too short")
+    ]  # fmt: skip
+
+
+def test_nobody_is_told_what_they_did_themselves(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(globals(), "ED", Actor(site.ada.uuid, "ada"))
+    for name in ("submit", "publish"):
+        blog = move(written(site, "draft"), name)
+    assert notices(site.ada) == []
+    assert blog.status == "published"
 
 
 # --- what readers see ---------------------------------------------------------------------------------------------
