@@ -8,7 +8,9 @@ from datetime import datetime
 from sqlalchemy.exc import DataError, IntegrityError
 
 from cms.accounts.errors import AccountExists, AccountInvalid
+from cms.accounts.models import User
 from cms.accounts.queries import AnySession
+from cms.accounts.services import find_or_create_author
 from cms.blogs.models import Blog, Redirect
 from cms.blogs.redirects import redirect_path
 from cms.blogs.services import PostInvalid, add_redirect, create_post, update_post
@@ -53,18 +55,21 @@ def create_or_update(
     session: AnySession, sender: Sender, post: PreparedPost, terms: Terms, *, notes: list[str]
 ) -> FileOutcome:
     known = session.get(ImportedFile, sender.key)
-    blog = session.get(Blog, known.blog_id) if known else None
+    blog_id = known.blog_id if known else post.blog_id
+    blog = session.get(Blog, blog_id) if blog_id else None
     outcome: Outcome = "imported"
-    if known is None or blog is None:
+    if blog is None:
         blog = create(session, sender, post, terms)
-    elif was_edited_since(blog, known) and not terms.overwrite:
+    elif known is None and not terms.overwrite:
+        why = "the site has this very post; --overwrite replaces it"
+        return FileOutcome(source=sender.shown, outcome="kept", slug=blog.slug, why=why)
+    elif known and was_edited_since(blog, known) and not terms.overwrite:
         why = f"the post was edited here at {blog.updated_at:%Y-%m-%d %H:%M} UTC; --overwrite replaces it"
         return FileOutcome(source=sender.shown, outcome="kept", slug=blog.slug, why=why)
     else:
         outcome = "changed"
         update(session, blog, post, terms)
-        remember(known, sender, post, terms)
-        session.flush()
+        remember(session, blog, sender, post, at=terms.at)
     if blog.slug != post.draft.slug:
         notes.append(f"the address /{post.draft.slug}/ was taken")
     add_redirects(session, blog, post.aliases, notes, at=terms.at)
@@ -76,24 +81,33 @@ def was_edited_since(blog: Blog, known: ImportedFile) -> bool:
 
 
 def create(session: AnySession, sender: Sender, post: PreparedPost, terms: Terms) -> Blog:
-    author = author_account(session, post.author or terms.default_author, at=terms.at)
-    blog = create_post(session, post.draft, author=author, at=terms.at)
-    known = ImportedFile(source=sender.key, blog_id=blog.id)
-    remember(known, sender, post, terms)
-    session.add(known)
-    session.flush()
+    author = find_author(session, post, terms)
+    blog = create_post(session, post.draft, author=author, at=terms.at, blog_id=post.blog_id)
+    blog.updated_at = post.updated_at
+    remember(session, blog, sender, post, at=terms.at)
     return blog
 
 
-def remember(known: ImportedFile, sender: Sender, post: PreparedPost, terms: Terms) -> None:
+def find_author(session: AnySession, post: PreparedPost, terms: Terms) -> User:
+    if post.author and post.author_name:
+        return find_or_create_author(session, post.author, display_name=post.author_name, at=terms.at)
+    return author_account(session, post.author or terms.default_author, at=terms.at)
+
+
+def remember(session: AnySession, blog: Blog, sender: Sender, post: PreparedPost, *, at: datetime) -> None:
+    """Note which post the file became, and what it said. Flushes."""
+    known = session.get(ImportedFile, sender.key) or ImportedFile(source=sender.key)
+    known.blog_id = blog.id
     known.sha256 = sender.sha256
     known.front_matter = post.front_matter
-    known.imported_at = terms.at
+    known.imported_at = at
+    session.add(known)
+    session.flush()
 
 
 def update(session: AnySession, blog: Blog, post: PreparedPost, terms: Terms) -> None:
     if post.author:
-        blog.author_id = author_account(session, post.author, at=terms.at).uuid
+        blog.author_id = find_author(session, post, terms).uuid
     update_post(session, blog, post.draft, at=terms.at)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @command
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", metavar="FOLDER|ZIP", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--assets",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -36,31 +36,36 @@ def import_markdown(
     dry_run: bool,
     progress: Progress,
 ) -> ImportReport:
-    """Import a folder of Markdown files; a second run changes nothing.
+    """Import a folder of Markdown files, or a zip of them; a second run changes nothing.
 
     Reads YAML (---) and TOML (+++) front matter. Every file is accounted for; the exit code is 3 if one was skipped
     for an error, which stops no other. Old addresses (aliases, redirect_from, permalink, /2016/01/04/name/) lead to
     the new ones. A file that changed updates its post; the post of a file that is gone stays.
     """
+    from contextlib import nullcontext
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from cms.activity.services import Subject, record
+    from cms.exchange.archives import unpacked
     from cms.exchange.import_request import ImportRequest
     from cms.exchange.markdown_import import import_folder
     from cms.extensions import transaction
     from cms.management.operators import operator
 
-    request = ImportRequest(
-        folder=folder,
-        media_dir=app.config["MEDIA_DIR"],
-        assets=assets,
-        name=name,
-        default_author=author,
-        overwrite=overwrite,
-        dry_run=dry_run,
-    )
     at = datetime.now(UTC)
-    report = import_folder(request, at=at, watch=lambda batches: progress.bar(batches, "Importing", len(batches)))
+    with unpacked(folder) if folder.is_file() else nullcontext(folder) as files:
+        request = ImportRequest(
+            folder=files,
+            media_dir=app.config["MEDIA_DIR"],
+            assets=assets,
+            name=name,
+            default_author=author,
+            overwrite=overwrite,
+            dry_run=dry_run,
+        )
+        report = import_folder(request, at=at, watch=lambda batches: progress.bar(batches, "Importing", len(batches)))
+    report = replace(report, folder=str(folder.resolve()))
     if not dry_run and {"imported", "changed"} & report.counts.keys():
         with transaction() as session:
             about = Subject("folder", name or folder.name, report.folder)
