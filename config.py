@@ -113,6 +113,12 @@ def jobs_address(value: str) -> str:
     return value.strip()
 
 
+def redis_address(value: str) -> str:
+    if not value.startswith(("redis://", "rediss://")) or "?" in value:
+        raise ValueError("begin it with redis:// or rediss://, without options")
+    return value.strip()
+
+
 def mail_address(value: str) -> str:
     parts = urlsplit(value.strip())
     serves = parts.scheme in {"smtp", "smtps", "smtp+plain"} and parts.hostname and parts.path in {"", "/"}
@@ -191,6 +197,8 @@ class Config:
 
     JOBS_URL: str = setting(jobs_address, "sqlite:///instance/jobs.db", secret=True)
     JOBS_THREADS: int = setting(whole_number(1, 64), "2")
+
+    REDIS_URL: str | None = setting(redis_address, None, secret=True)
 
     POSTS_PER_PAGE: int = setting(whole_number(1, 100), "10")
     MAX_CONTENT_LENGTH: int = setting(whole_number(1024, 1 << 30), "2097152")

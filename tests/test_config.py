@@ -74,6 +74,14 @@ def test_a_malformed_secret_is_not_shown():
     assert "postgresql://" in str(refused.value)
 
 
+@pytest.mark.parametrize("url", ["http://:hunter2@h", "redis://:hunter2@h?db=1", "hunter2"])
+def test_a_malformed_address_of_redis_is_not_shown(url):
+    with pytest.raises(ConfigurationError) as refused:
+        load_config({"REDIS_URL": url})
+    assert "hunter2" not in str(refused.value)
+    assert "redis://" in str(refused.value)
+
+
 def test_a_secret_may_come_from_a_file(tmp_path):
     (tmp_path / "key").write_text("from-the-file\n")
     assert load_config({"SECRET_KEY_FILE": str(tmp_path / "key")}).SECRET_KEY == "from-the-file"

@@ -24,8 +24,9 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from cms.accounts.limits import Limit, count_try
+from cms.accounts.limits import COUNTER, Limit, count_try
 from cms.accounts.permissions import PERMISSIONS, VISITOR, Permission
+from cms.accounts.redis_limits import RedisCounter
 from cms.accounts.sessions import LASTS, PROOF_LASTS, TOUCHED_EVERY, Client, Person, find_person, touch_session
 from cms.accounts.steps import STEP_LASTS
 from cms.accounts.tokens import WRONG_TOKENS, find_bearer, touch_token
@@ -57,6 +58,7 @@ OPEN |= {"blogs", "feeds", "sitemaps", "search", "archive"}
 
 def init_app(app: Flask) -> None:
     """Ask before each request, and keep what only one person may see out of every cache."""
+    app.extensions[COUNTER] = RedisCounter(app.config["REDIS_URL"]) if app.config["REDIS_URL"] else None
     app.before_request(authorize)
     app.after_request(keep_private)
     app.jinja_env.globals["csrf_field"] = csrf_field
@@ -258,7 +260,10 @@ def address_of_request() -> str:
 
 def count_or_refuse(*tries: tuple[Limit, str]) -> None:
     """Count one try against each limit, for whom it counts; 429 with the time to wait if one of them is passed."""
-    with transaction() as session:
-        wait_s = max(count_try(session, limit, whom, at=now()) for limit, whom in tries)
+    counter: RedisCounter | None = current_app.extensions[COUNTER]
+    wait_s = counter.count(tries) if counter else None
+    if wait_s is None:
+        with transaction() as session:
+            wait_s = max(count_try(session, limit, whom, at=now()) for limit, whom in tries)
     if wait_s:
         raise TooManyRequests(retry_after=wait_s)

@@ -1,7 +1,7 @@
 """How often something may be tried, such as a password: counted in the database, for all processes together.
 
-Counting needs no other server, so a limit cannot fail open because one is down. Each limit ends by itself after some
-minutes: nobody can lock somebody out for good.
+A site that has Redis counts there (cms/accounts/redis_limits.py), and here while that is away. Each limit ends by
+itself after some minutes: nobody can lock somebody out for good.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from flask import current_app
 from sqlalchemy import case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -17,6 +18,7 @@ from cms.accounts.models import RateLimit
 from cms.accounts.queries import AnySession
 
 BATCH = 1000
+COUNTER = "cms.accounts.counter"  # the application's extension that counts in Redis, or None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ def count_try(session: AnySession, limit: Limit, whom: str, *, at: datetime) -> 
 
 
 def forget_tries(session: AnySession, limit: Limit, whom: str) -> None:
-    """Let the count begin again, after a try that succeeded."""
+    """Let the count begin again, here and in Redis, after a try that succeeded."""
+    if counter := current_app.extensions[COUNTER]:
+        counter.forget(limit, whom)
     session.execute(delete(RateLimit).where(RateLimit.key == key_of(limit, whom)))
 
 
