@@ -16,6 +16,7 @@ from sqlalchemy import (
     case,
     exists,
     func,
+    or_,
     select,
     tuple_,
     type_coerce,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from cms.accounts.models import User
+from cms.accounts.permissions import ARCHIVED, TRASHED
 from cms.accounts.queries import AnySession, full_name
 from cms.blogs.models import PUBLISHED, Blog, Redirect
 from cms.blogs.rendering import RENDERER_VERSION
@@ -56,6 +58,15 @@ class PostText(PostSummary):
     updated_at: datetime | None
     html: str | None
     markdown: str | None
+    cover_alt: str | None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Where an address leads that no page has. is_withdrawn: nowhere, its post was on the site and is in the trash."""
+
+    slug: str
+    is_withdrawn: bool
 
 
 SUMMARY_COLUMNS = (
@@ -107,13 +118,18 @@ def find_published_post(session: AnySession, slug: str) -> PostText | None:
     return as_text(row) if row else None
 
 
-def find_moved(session: AnySession, path: str) -> str | None:
-    """Return the slug of the published post that an old address leads to, or None. One statement.
+def find_moved(session: AnySession, path: str) -> Moved | None:
+    """Return the post that an old address leads to, or that was taken off the site, or None. One statement.
 
-    path: as ``services.redirect_path`` stores it.
+    path: as ``redirects.redirect_path`` makes it.
     """
-    moved = select(Blog.slug).join(Redirect, Redirect.blog_id == Blog.id)
-    return session.scalar(moved.where(Redirect.path == path, IS_PUBLIC))
+    of_redirect = select(Redirect.blog_id).where(Redirect.path == path).scalar_subquery()
+    was_public = and_(Blog.status == TRASHED, Blog.trashed_from.in_([PUBLISHED, ARCHIVED]))
+    posts = select(Blog.slug, was_public.label("is_withdrawn")).where(
+        or_(Blog.id == of_redirect, Blog.slug == path.removeprefix("/")), or_(IS_PUBLIC, was_public)
+    )
+    found = [Moved(row.slug, bool(row.is_withdrawn)) for row in session.execute(posts)]
+    return min(found, key=lambda each: each.is_withdrawn, default=None)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------
@@ -145,7 +161,7 @@ def oldest_first(query: Select[Any]) -> Select[Any]:
 def statement_of_texts() -> Select[Any]:
     fresh = and_(Blog.renderer_version == RENDERER_VERSION, Blog.content_html.is_not(None))
     html, markdown = case((fresh, Blog.content_html)), case((fresh, None), else_=Blog.content)
-    return published().add_columns(Blog.updated_at, html.label("html"), markdown.label("markdown"))
+    return published().add_columns(Blog.updated_at, Blog.cover_alt, html.label("html"), markdown.label("markdown"))
 
 
 # Built once: building them anew took a third of the time of a post's page.
@@ -185,7 +201,8 @@ def as_summary(row: Row[Any]) -> PostSummary:
 
 
 def as_text(row: Row[Any]) -> PostText:
-    return PostText(**summary_fields(row), updated_at=row.updated_at, html=row.html, markdown=row.markdown)
+    texts = {"html": row.html, "markdown": row.markdown, "cover_alt": row.cover_alt}
+    return PostText(**summary_fields(row), updated_at=row.updated_at, **texts)
 
 
 def summary_fields(row: Row[Any]) -> dict[str, Any]:  # Any: fields of many types

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, abort, current_app, redirect, request
 from markupsafe import Markup, escape
+from werkzeug.exceptions import Gone
 from werkzeug.wrappers import Response
 
 from cms.accounts.queries import find_author
@@ -24,6 +25,7 @@ from cms.blogs.redirects import redirect_path
 from cms.blogs.rendering import render
 from cms.blogs.structured import describe_blog, describe_post
 from cms.extensions import db
+from cms.web.errors import show_error
 from cms.web.pages import show_page
 from cms.web.paging import Page, Place, place_of_request
 
@@ -104,14 +106,16 @@ def has_cover_in(body: str, post: PostText) -> bool:
 
 
 def find_moved_post(path: str) -> Response | None:
-    """Answer for an old address of a post: it has moved for good."""
+    """Answer for an old address of a post, which has moved for good, and for one that was taken off the site."""
     try:
-        slug = find_moved(db.session, redirect_path(path))
+        moved = find_moved(db.session, redirect_path(path))
     except PostInvalid:
         return None
-    if slug is None:
+    if moved is None:
         return None
-    response = redirect(post_path(slug), 301)
+    if moved.is_withdrawn:
+        return show_error(Gone())
+    response = redirect(post_path(moved.slug), 301)
     response.headers["Cache-Control"] = MOVED_KEPT
     return response
 

@@ -257,6 +257,28 @@ def test_only_what_is_published_is_on_the_site(site: Site, status: str):
     assert "On lamps" not in client.get("/").text
 
 
+def test_what_was_on_the_site_and_is_in_the_trash_is_gone_and_what_never_was_is_not_known(site: Site):
+    client = site.app.test_client()
+    for title, status, code in (("Was here", "published", 410), ("A draft", "draft", 404)):
+        move(site.write(title, status=status, created_at=BEFORE), "trash")
+        assert client.get(f"/{title.lower().replace(' ', '-')}/").status_code == code
+
+
+def test_old_addresses_of_what_is_in_the_trash_are_gone_too(site: Site):
+    blog = site.write("Was here", created_at=BEFORE)
+    with transaction() as session:
+        add_redirect(session, "/old/", blog, at=NOW)
+    client = site.app.test_client()
+    assert client.get("/old/").status_code == 301
+    move(blog, "trash")
+    assert client.get("/old/").status_code == 410
+
+
+def test_readers_who_do_not_see_the_cover_get_its_words(site: Site):
+    site.write("On lamps", images_url=("/a.png",), cover_alt='A "lamp"')
+    assert 'alt="A &#34;lamp&#34;"' in site.app.test_client().get("/on-lamps/").text
+
+
 # --- the trash ----------------------------------------------------------------------------------------------------
 
 

@@ -58,6 +58,8 @@ export class Saver {
     if (answer.ok) {
       this.isBlocked = false;
       this.form.elements.seen.value = answer.facts.version;
+      const shown = document.getElementById("Version");
+      if (shown) shown.textContent = `Version ${answer.facts.version}`;
       this.form.elements.unsaved.value = 0;
       this.say(`Saved as version ${answer.facts.number} at ${clock(answer.facts.at)}`, "saved");
     }
