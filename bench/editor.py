@@ -39,6 +39,10 @@ WATCH = """() => {
   if (preview) new MutationObserver(shown).observe(preview, { childList: true, subtree: true });
   document.addEventListener("input", () => (window.typedAt = performance.now()), true);
 }"""
+SHOWN = """async () => {
+  while (!(window.shownAt > window.typedAt)) await new Promise((resolve) => setTimeout(resolve, 5));
+  return window.shownAt - window.typedAt;
+}"""
 BETWEEN_KEYS_MS = 60
 
 
@@ -95,19 +99,19 @@ def type_keys(page: Page, keys: int) -> list[float]:
         page.keyboard.press("a", delay=5)
         page.wait_for_timeout(BETWEEN_KEYS_MS)
     page.wait_for_timeout(1000)
-    slow: list[float] = page.evaluate("waits")
+    slow: list[float] = page.evaluate("() => window.waits")
     return sorted([*slow, *[16.0] * (keys - len(slow))])
 
 
 def preview_waits(page: Page, rounds: int) -> list[float]:
     """Return how long after a key the preview was on the screen, its pause included."""
+    page.bring_to_front()
     waits = []
     for _ in range(rounds):
         page.wait_for_timeout(500)
-        page.evaluate("window.shownAt = 0")
+        page.evaluate("() => (window.shownAt = 0)")
         page.keyboard.press("b")
-        page.wait_for_function("window.shownAt > window.typedAt")
-        waits.append(float(page.evaluate("window.shownAt - window.typedAt")))
+        waits.append(float(page.evaluate(SHOWN)))
     return sorted(waits)
 
 
