@@ -160,7 +160,7 @@ class Pair:
         with Meter(self.say, "comparing every table"):
             found = [digest(self.to, table, Misfits()) for table in self.tables]
         wrong = [there.name for there, entry in zip(found, expected, strict=True) if there != entry]
-        if has_search(self.source) and self.source.count(ENTRIES) != self.to.count(ENTRIES):
+        if sa.inspect(self.to.connection).has_table(ENTRIES) and self.to.count(ENTRIES) != count_published(self.to):
             wrong.append("the search")
         if wrong:
             raise MoveFailed(
@@ -176,8 +176,9 @@ def digest(side: Side, table: PortableTable, misfits: Misfits) -> TableEntry:
     return digesting.entry
 
 
-def has_search(side: Side) -> bool:
-    return sa.inspect(side.connection).has_table(ENTRIES)
+def count_published(side: Side) -> int:
+    """Return how many posts the search must know. The source's own may know fewer, if it was not built yet."""
+    return int(side.connection.exec_driver_sql("SELECT count(*) FROM blogs WHERE status = 'published'").scalar_one())
 
 
 def prepare(

@@ -163,6 +163,12 @@ def test_the_search_finds_what_came_over(filled, other):
     assert read_all(other, words[other.engine_name]) == [[3]]
 
 
+def test_a_search_that_was_not_built_yet_is_whole_on_the_other_kind(filled, other):
+    alter(filled, "DELETE FROM blog_search")
+    move(filled, other)
+    assert (count(filled, "blog_search"), count(other, "blog_search")) == (0, 3)
+
+
 def test_a_foreign_key_holds_on_the_other_kind(filled, other):
     move(filled, other)
     with connected(other) as connection, pytest.raises(sa.exc.IntegrityError):
