@@ -191,7 +191,9 @@ class Config:
     DEPLOY_LOCK_WAIT_S: int = setting(whole_number(0, 86_400), "900")
 
     ADMIN_IDLE_MIN: int = setting(whole_number(1, 20_160), "30")
+    POSTS_GO_TO: str = setting(text, "")
     SECOND_FACTOR_ROLES: tuple[str, ...] = setting(role_names, "")
+    REGISTRATION: str = setting(choice("closed", "open"), "closed")
 
     ACTIVITY_KEEP_DAYS: int = setting(whole_number(0, 36_500), "365")
 

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from cms.accounts.browsers import name_of_browser
 from cms.accounts.current import address_of_request, count_or_refuse, get_current, lacks_second_factor, needs, now
-from cms.accounts.errors import AccountInvalid
+from cms.accounts.errors import AccountInvalid, sentence
 from cms.accounts.forms import PasswordForm, ProfileForm
 from cms.accounts.own_account import Profile, change_password, change_profile, read_profile
 from cms.accounts.passkeys import list_passkeys
@@ -109,9 +109,3 @@ def show_security_form(form: PasswordForm, *, status: int = 200) -> Response:
         now=now(),
         done=request.args.get("done"),
     )
-
-
-def sentence(refused: AccountInvalid) -> str:
-    """Return why something was refused as a page says it."""
-    why = f"{refused.why}; {refused.hint}" if refused.hint else str(refused.why)
-    return f"{why[0].upper()}{why[1:]}."

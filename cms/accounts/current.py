@@ -29,6 +29,7 @@ from cms.accounts.permissions import PERMISSIONS, VISITOR, Permission
 from cms.accounts.redis_limits import RedisCounter
 from cms.accounts.sessions import LASTS, PROOF_LASTS, TOUCHED_EVERY, Client, Person, find_person, touch_session
 from cms.accounts.steps import STEP_LASTS
+from cms.accounts.time_zones import zone_called
 from cms.accounts.tokens import WRONG_TOKENS, find_bearer, touch_token
 from cms.extensions import db, transaction
 from cms.web.origin import SAFE_METHODS
@@ -136,6 +137,7 @@ def find_current() -> Person | None:
         g.person = None  # the answer to a token that does not work is nobody else's either
         shown = request.authorization
         g.person = get_bearer(shown.token or "") if shown and shown.type == "bearer" else find_signed_in()
+        g.zone = zone_called(g.person.timezone if g.person else None)
     person: Person | None = g.person
     return person
 

@@ -19,3 +19,17 @@ class LastAdmin(CmsError):
 
 class AccountUnknown(CmsError):
     """Nobody has this username or e-mail address; nothing was changed."""
+
+
+def sentence(refused: CmsError) -> str:
+    """Return why something was refused as a page says it beside the field."""
+    return joined(refused.why or refused.what, refused.hint)
+
+
+def whole_sentence(refused: CmsError) -> str:
+    """Return what was refused and why as a page says it above a form."""
+    return joined(f"{refused.what}: {refused.why}" if refused.why else refused.what, refused.hint)
+
+
+def joined(says: str, hint: str | None) -> str:
+    return f"{says[0].upper()}{says[1:]}{f'; {hint}' if hint else ''}."

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from wtforms import Form, HiddenField, PasswordField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import (
+    EmailField,
+    Form,
+    HiddenField,
+    PasswordField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import EqualTo, InputRequired, Length
 
 from cms.accounts.own_account import LONGEST_BIO, LONGEST_WEBSITE
-from cms.accounts.services import EMAIL_LIMIT, NAME_LIMIT, PASSWORD_LONGEST, PASSWORD_SHORTEST
+from cms.accounts.services import EMAIL_LIMIT, NAME_LIMIT, PASSWORD_LONGEST, PASSWORD_SHORTEST, USERNAME_LIMIT
+from cms.accounts.time_zones import list_time_zones
 from cms.accounts.tokens import DAYS
 
 NEEDED = InputRequired("This is needed.")
@@ -45,6 +55,22 @@ class NewPasswordForm(Form):
     )
 
 
+class EmailForm(Form):
+    """An address for mail."""
+
+    email = EmailField("E-mail address", [NEEDED, Length(max=EMAIL_LIMIT)], render_kw={"autocomplete": "email"})
+
+
+class JoinForm(NewPasswordForm):
+    """What a new account needs."""
+
+    username = StringField(
+        "Username",
+        [NEEDED, Length(max=USERNAME_LIMIT)],
+        render_kw={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+
 class PasswordForm(NewPasswordForm):
     """The present password, for another."""
 
@@ -63,6 +89,12 @@ class ProfileForm(Form):
     bio = TextAreaField("About you", [Length(max=LONGEST_BIO)], render_kw={"rows": 3})
     website = StringField("Website", [Length(max=LONGEST_WEBSITE)], render_kw=given("url"))
     country = StringField("Country", [Length(max=NAME_LIMIT)], render_kw=given("country-name"))
+    timezone = SelectField(
+        "Time zone",
+        choices=lambda: [("", "UTC"), *((name, name.replace("_", " ")) for name in list_time_zones())],
+        default="",
+        coerce=lambda name: name or "",
+    )
 
 
 class TokenForm(Form):

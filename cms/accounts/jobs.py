@@ -1,4 +1,4 @@
-"""What the worker does for accounts: mails for forgotten passwords, and each day it removes what is over."""
+"""What the worker does for accounts: mails that people asked for, and each day it removes what is over."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 from flask import current_app
 
+from cms.accounts import invitations
 from cms.accounts.limits import prune_limits
-from cms.accounts.reset import LASTS, SEND, prune_reset_tokens, send_reset
+from cms.accounts.reset import LASTS, SEND, send_reset
 from cms.accounts.sessions import prune_sessions
+from cms.accounts.single_use import prune_links
 from cms.accounts.steps import prune_steps
 from cms.accounts.tokens import prune_tokens
 from cms.extensions import transaction
@@ -24,10 +26,8 @@ def prune(run: JobRun) -> None:
     while removed:
         run.pause_if_stopping()
         with transaction() as session:
-            prune_reset_tokens(session, at=at)
-            removed = sum(
-                remove(session, at=at) for remove in (prune_sessions, prune_limits, prune_tokens, prune_steps)
-            )
+            prune_links(session, at=at)
+            removed = sum(remove(session, at=at) for remove in PRUNED)
 
 
 @job_kind(SEND, useless_after=LASTS)
@@ -36,3 +36,11 @@ def send(run: JobRun) -> None:
     with transaction() as session:
         url = current_app.config["SITE_URL"]
         send_reset(session, run.arguments["login"], site_url=url, at=datetime.now(UTC))
+
+
+@job_kind(invitations.SEND, useless_after=invitations.LASTS)
+def send_registration(run: JobRun) -> None:
+    """Send the mail to whoever wants an account; a second one does no harm, only the last link works."""
+    with transaction() as session:
+        url = current_app.config["SITE_URL"]
+        invitations.send_registration(session, run.arguments["email"], site_url=url, at=datetime.now(UTC))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, Uuid, false, text, true
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Uuid, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cms.database.schema import Base, JsonColumn, UtcDateTime
@@ -48,6 +48,7 @@ class User(Base):
     )
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    timezone: Mapped[str | None] = mapped_column(String(64))
 
     @property
     def display_name(self) -> str:
@@ -87,14 +88,22 @@ class RateLimit(Base):
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
-class PasswordResetToken(Base):
-    """What a mail for a forgotten password leads to, once, until ``ends_at``."""
+class SingleUse:
+    """A link in a mail, which works once until ``ends_at``; see cms/accounts/single_use.py."""
+
+    KEPT = timedelta(0)  # after the end
+
+    token_hash: Mapped[str]
+    ends_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class PasswordResetToken(SingleUse, Base):
+    """What a mail for a forgotten password leads to."""
 
     __tablename__ = "password_reset_tokens"
 
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"), index=True)
-    ends_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 class ApiToken(Base):
@@ -160,3 +169,33 @@ class Passkey(Base):
     sign_count: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class EmailConfirmation(SingleUse, Base):
+    """What confirms an address: the account's present one, or a new one at the old and at the new."""
+
+    __tablename__ = "email_confirmations"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"), index=True)
+    email: Mapped[str] = mapped_column(String(255))
+    step: Mapped[str] = mapped_column(String(10))
+
+    __table_args__ = (CheckConstraint("step IN ('present', 'old', 'new')", name="step"),)
+
+
+class Invitation(SingleUse, Base):
+    """Somebody who may make an account with a role. email: in small letters. It ends when whoever invited them goes."""
+
+    __tablename__ = "invitations"
+
+    KEPT = timedelta(days=30)  # to be sent again
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    email: Mapped[str] = mapped_column(String(255), unique=True)
+    role: Mapped[str] = mapped_column(ForeignKey("roles.name", ondelete="CASCADE"), index=True)
+    invited_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.uuid", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (Index("ix_invitations_created", "created_at", "id"),)

@@ -7,15 +7,17 @@ from datetime import datetime
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import select
 
 from cms.accounts.errors import AccountInvalid
-from cms.accounts.models import PasswordResetToken, User
+from cms.accounts.models import User
 from cms.accounts.passwords import hash_password
 from cms.accounts.queries import AnySession
 from cms.accounts.services import check_new_password, checked_name
 from cms.accounts.sessions import end_sessions
+from cms.accounts.single_use import end_links
 from cms.accounts.steps import end_steps
+from cms.accounts.time_zones import list_time_zones
 from cms.activity.services import Actor, Subject, record
 from cms.web.logs import escaped
 
@@ -32,6 +34,7 @@ class Profile:
     bio: str | None
     website: str | None
     country: str | None
+    timezone: str | None
 
 
 def change_profile(session: AnySession, user_id: UUID, profile: Profile, *, by: Actor, at: datetime) -> None:
@@ -39,7 +42,8 @@ def change_profile(session: AnySession, user_id: UUID, profile: Profile, *, by: 
     user = session.get_one(User, user_id)
     user.first_name, user.last_name = checked_name(profile.first_name), checked_name(profile.last_name)
     user.bio, user.website = checked_bio(profile.bio), checked_website(profile.website)
-    user.country, user.updated_at = checked_name(profile.country), at
+    user.country, user.timezone = checked_name(profile.country), checked_timezone(profile.timezone)
+    user.updated_at = at
     record(session, "user.profile_changed", actor=by, at=at, about=subject_of(user))
 
 
@@ -48,19 +52,31 @@ def read_profile(session: AnySession, user_id: UUID) -> Profile:
     return Profile(**{name: getattr(user, name) for name in Profile.__dataclass_fields__})
 
 
+def find_picture_of(session: AnySession, user_id: UUID) -> str | None:
+    """Return the address of somebody's picture, or None. One statement."""
+    return session.scalar(select(User.profile_picture).where(User.uuid == user_id))
+
+
+def change_picture(session: AnySession, user_id: UUID, url: str | None, *, by: Actor, at: datetime) -> None:
+    """Store the address of somebody's picture in the store of pictures; None for no picture."""
+    user = session.get_one(User, user_id)
+    user.profile_picture, user.updated_at = url, at
+    record(session, "user.picture_changed", actor=by, at=at, about=subject_of(user))
+
+
 def change_password(
     session: AnySession, user_id: UUID, password: str, *, but: UUID | None, by: Actor, at: datetime
 ) -> int:
     """Give an account a new password and end its sessions, but for one; returns how many were ended.
 
-    A mail for a forgotten password that is on its way leads nowhere from then on, and so does signing in half-way.
+    Mails that are on their way, and signing in half-way, lead nowhere from then on.
 
     Raises AccountInvalid if the password cannot be used.
     """
     user = session.get_one(User, user_id, with_for_update=True)
     check_new_password(password, user.username, user.email)
     user.password_hash, user.updated_at = hash_password(password), at
-    session.execute(delete(PasswordResetToken).where(PasswordResetToken.user_id == user_id))
+    end_links(session, user_id)
     end_steps(session, user_id)
     ended = end_sessions(session, user_id, but=but)
     record(session, "user.password_changed", actor=by, at=at, about=subject_of(user), details={"sessions_ended": ended})
@@ -78,6 +94,13 @@ def checked_bio(text: str | None) -> str | None:
     if len(line) > LONGEST_BIO:
         raise AccountInvalid("this is too long", why=f"it has {len(line)} characters, of at most {LONGEST_BIO}")
     return line or None
+
+
+def checked_timezone(name: str | None) -> str | None:
+    """Return the name of a time zone, None for UTC. Raises AccountInvalid for one that there is not."""
+    if name and name not in list_time_zones():
+        raise AccountInvalid(f"{name[:60]!r} is no time zone", hint="choose one of the list")
+    return name or None
 
 
 def checked_website(address: str | None) -> str | None:

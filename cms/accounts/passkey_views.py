@@ -8,7 +8,6 @@ from uuid import UUID
 from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from cms.accounts.account_views import sentence
 from cms.accounts.authenticators import ask_for_key, ask_for_new_key, new_challenge
 from cms.accounts.current import (
     SESSION,
@@ -25,7 +24,7 @@ from cms.accounts.current import (
     read_cookie,
     set_cookie,
 )
-from cms.accounts.errors import AccountInvalid
+from cms.accounts.errors import AccountInvalid, sentence
 from cms.accounts.forms import PasskeyForm, SignInForm
 from cms.accounts.limits import forget_tries
 from cms.accounts.passkeys import (

@@ -10,14 +10,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, delete, func, or_, select
 
 from cms.accounts.errors import AccountInvalid, LastAdmin
-from cms.accounts.models import Role, User
+from cms.accounts.models import Invitation, Role, User
 from cms.accounts.own_account import subject_of
 from cms.accounts.permissions import ROLES, is_ever_allowed
 from cms.accounts.queries import AnySession, full_name
 from cms.accounts.sessions import end_sessions
+from cms.accounts.single_use import end_links
+from cms.accounts.steps import end_steps
 from cms.activity.keyset import read_page
 from cms.activity.services import Actor, record
 from cms.web.paging import Cursor, Page, Place
@@ -111,7 +113,7 @@ def shown(row: Row[Any]) -> PersonShown:
 
 
 def change_role(session: AnySession, user_id: UUID, role: str, *, by: Actor, at: datetime) -> None:
-    """Give somebody another role; they have to sign in again.
+    """Give somebody another role; they have to sign in again, and their invitations end.
 
     Locks the accounts of those who may change people, then this one. Raises AccountInvalid for a role that is not
     there, LastAdmin if nobody would be left who may change people; NoResultFound if there is no such account.
@@ -124,13 +126,13 @@ def change_role(session: AnySession, user_id: UUID, role: str, *, by: Actor, at:
     if role not in list_strong_roles(session):
         refuse_last(session, user)
     before, user.role, user.updated_at = user.role, role, at
-    ended = end_sessions(session, user_id)
+    ended = end_reach(session, user_id)
     details = {"from": before, "to": role, "sessions_ended": ended}
     record(session, "user.role_changed", actor=by, at=at, about=subject_of(user), details=details)
 
 
 def disable_account(session: AnySession, user_id: UUID, *, by: Actor, at: datetime) -> None:
-    """Let somebody sign in no more, and sign them out everywhere; what they wrote stays.
+    """Let somebody sign in no more, and sign them out everywhere; what they wrote stays, their invitations end.
 
     Locks and raises as ``change_role`` does.
     """
@@ -139,7 +141,7 @@ def disable_account(session: AnySession, user_id: UUID, *, by: Actor, at: dateti
         return
     refuse_last(session, user)
     user.is_active, user.updated_at = False, at
-    ended = end_sessions(session, user_id)
+    ended = end_reach(session, user_id)
     record(session, "user.disabled", actor=by, at=at, about=subject_of(user), details={"sessions_ended": ended})
 
 
@@ -159,11 +161,35 @@ def sign_out_everywhere(session: AnySession, user_id: UUID, *, by: Actor, at: da
     record(session, "user.sessions_ended", actor=by, at=at, about=subject_of(user), details={"sessions_ended": ended})
 
 
-def lock_user(session: AnySession, user_id: UUID) -> User:
-    """Return the account, locked after those who may change people, in one order for all: nobody waits in a circle."""
+def delete_account(session: AnySession, user_id: UUID, *, by: Actor, at: datetime) -> None:
+    """Remove an account with all that is its own; the activity log keeps its name. Its posts have to be moved before.
+
+    Nobody can write for it any more once ``lock_user(…, to_delete=True)`` was called, so call that before moving them.
+    Raises LastAdmin, NoResultFound.
+    """
+    user = session.get_one(User, user_id)
+    refuse_last(session, user)
+    record(session, "user.deleted", actor=by, at=at, about=subject_of(user))
+    session.flush()
+    session.execute(delete(User).where(User.uuid == user_id))
+
+
+def end_reach(session: AnySession, user_id: UUID) -> int:
+    """End somebody's sessions, links in mails and invitations; returns how many sessions."""
+    end_links(session, user_id)
+    end_steps(session, user_id)
+    session.execute(delete(Invitation).where(Invitation.invited_by == user_id))
+    return end_sessions(session, user_id)
+
+
+def lock_user(session: AnySession, user_id: UUID, *, to_delete: bool = False) -> User:
+    """Return the account, locked after those who may change people, in one order for all: nobody waits in a circle.
+
+    to_delete: also against new rows of other tables that refer to it.
+    """
     session.execute(strong(session).with_for_update(key_share=True)).all()
     fresh = {"populate_existing": True}
-    return session.get_one(User, user_id, with_for_update={"key_share": True}, execution_options=fresh)
+    return session.get_one(User, user_id, with_for_update={"key_share": not to_delete}, execution_options=fresh)
 
 
 def refuse_last(session: AnySession, user: User) -> None:

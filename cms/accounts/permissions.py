@@ -110,6 +110,7 @@ does("post.trash", {EDITOR: ALL, AUTHOR: OWN, CONTRIBUTOR: own(DRAFT, IN_REVIEW,
 sees("admin.see", WRITERS)
 sees("people.see", {})
 does("people.change", {}, is_dangerous=True)
+sees("activity.see", {})
 
 
 def list_scopes(roles: frozenset[str]) -> list[Permission]:

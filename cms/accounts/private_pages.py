@@ -46,3 +46,11 @@ def show_private(template: str, *, status: int = 200, area: str = ACCOUNT, **val
     menu = [each for each in current_app.extensions[MENU] if each.area == area and person.may_ever(each.permission)]
     here = max((each.path for each in menu if request.path.startswith(each.path)), key=len, default=None)
     return Response(render_template(template, person=person, area=area, menu=menu, here=here, **values), status)
+
+
+def show_unkept(template: str, *, status: int = 200, **values: object) -> Response:
+    """Return a page for whoever has a link from a mail: nobody keeps it, and no other site is told its address."""
+    response = Response(render_template(template, **values), status)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response

@@ -23,6 +23,7 @@ class AuthorPage:
     display_name: str
     bio: str | None
     website: str | None
+    picture: str | None
 
 
 def find_user(session: AnySession, username: str) -> User | None:
@@ -33,14 +34,19 @@ def find_user(session: AnySession, username: str) -> User | None:
 def find_author(session: AnySession, username: str) -> AuthorPage | None:
     """Return what the public may know about the person with this username, or None. One statement."""
     row = session.execute(
-        select(User.uuid, User.username, User.first_name, User.last_name, User.bio, User.website).where(
-            User.username == username
-        )
+        select(
+            User.uuid, User.username, User.first_name, User.last_name, User.bio, User.website, User.profile_picture
+        ).where(User.username == username)
     ).one_or_none()
     if row is None:
         return None
     return AuthorPage(
-        row.uuid, row.username, full_name(row.first_name, row.last_name) or row.username, row.bio, row.website
+        row.uuid,
+        row.username,
+        full_name(row.first_name, row.last_name) or row.username,
+        row.bio,
+        row.website,
+        row.profile_picture if (row.profile_picture or "").startswith(("/media/", "https://")) else None,
     )
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime, timedelta
-from uuid import UUID
-
-from sqlalchemy import ColumnElement, and_, delete, select
 
 from cms.accounts.limits import Limit, forget_tries
 from cms.accounts.models import PasswordResetToken, User
 from cms.accounts.notices import UNDELIVERABLE
 from cms.accounts.own_account import change_password
 from cms.accounts.queries import AnySession
-from cms.accounts.sessions import SECRET, hash_secret
 from cms.accounts.sign_in import GUESSES_AT_ACCOUNT, find_by_login
+from cms.accounts.single_use import find_token, make_token, use_token
 from cms.activity.services import Actor
 from cms.jobs.services import enqueue
 from cms.mail.services import send_mail, write_mail
@@ -35,8 +31,8 @@ def send_reset(session: AnySession, login: str, *, site_url: str, at: datetime) 
     user = find_by_login(session, login)
     if user is None or not user.is_active or user.email.endswith(UNDELIVERABLE):
         return
-    token = secrets.token_urlsafe(32)
-    session.add(PasswordResetToken(token_hash=hash_secret(token), user_id=user.uuid, ends_at=at + LASTS))
+    token, token_hash = make_token()
+    session.add(PasswordResetToken(token_hash=token_hash, user_id=user.uuid, ends_at=at + LASTS))
     url = f"{site_url}/account/reset/{token}"
     mail = write_mail("accounts/mail/reset.txt", to=user.email, username=user.username, url=url)
     send_mail(session, mail, at=at)
@@ -44,10 +40,7 @@ def send_reset(session: AnySession, login: str, *, site_url: str, at: datetime) 
 
 def is_reset_token(session: AnySession, token: str, *, at: datetime) -> bool:
     """Tell whether the token would work at this moment. One statement."""
-    return (
-        bool(SECRET.fullmatch(token))
-        and session.scalar(select(PasswordResetToken.user_id).where(works(token, at))) is not None
-    )
+    return find_token(session, PasswordResetToken, token, at=at) is not None
 
 
 def reset_password(session: AnySession, token: str, password: str, *, at: datetime) -> bool:
@@ -56,22 +49,12 @@ def reset_password(session: AnySession, token: str, password: str, *, at: dateti
     Of several at once with one token one succeeds. Other tokens of the account end too, and so does what strangers
     made the account wait for. Raises AccountInvalid if the password cannot be used; then the token stays.
     """
-    user_id: UUID | None = session.scalar(
-        delete(PasswordResetToken).where(works(token, at)).returning(PasswordResetToken.user_id)
-    )
-    user = session.get(User, user_id) if user_id else None
+    used = use_token(session, PasswordResetToken, token, at=at)
+    user = session.get(User, used.user_id) if used else None
     if user is None or not user.is_active:
         return False
     change_password(session, user.uuid, password, but=None, by=Actor(user.uuid, user.username), at=at)
+    user.is_verified = True  # the link came to the account's address
     for login in (user.username, user.email):
         forget_tries(session, GUESSES_AT_ACCOUNT, login)
     return True
-
-
-def works(token: str, at: datetime) -> ColumnElement[bool]:
-    return and_(PasswordResetToken.token_hash == hash_secret(token), PasswordResetToken.ends_at > at)
-
-
-def prune_reset_tokens(session: AnySession, *, at: datetime) -> None:
-    """Remove tokens that no longer work; they are few, for asking is limited."""
-    session.execute(delete(PasswordResetToken).where(PasswordResetToken.ends_at < at))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, redirect, render_template, request
+from flask import Blueprint, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from cms.accounts.account_views import sentence
 from cms.accounts.current import address_of_request, count_or_refuse, needs, now
-from cms.accounts.errors import AccountInvalid
+from cms.accounts.errors import AccountInvalid, sentence
 from cms.accounts.forms import LoginForm, NewPasswordForm
+from cms.accounts.private_pages import show_unkept
 from cms.accounts.reset import MAILS, MAILS_FROM_ADDRESS, ask_for_reset, is_reset_token, reset_password
 from cms.extensions import db, transaction
 
@@ -18,7 +18,7 @@ resetting = Blueprint("reset", __name__, url_prefix="/account/reset")
 @resetting.get("")
 @needs("sign_in.see")
 def show_forgotten() -> AnyResponse:
-    return show("accounts/forgotten.html", form=LoginForm(), is_sent="sent" in request.args)
+    return show_unkept("accounts/forgotten.html", form=LoginForm(), is_sent="sent" in request.args)
 
 
 @resetting.post("")
@@ -26,7 +26,7 @@ def show_forgotten() -> AnyResponse:
 def do_ask() -> AnyResponse:
     form = LoginForm(request.form)
     if not form.validate():
-        return show("accounts/forgotten.html", status=422, form=form, is_sent=False)
+        return show_unkept("accounts/forgotten.html", status=422, form=form, is_sent=False)
     login = (form.login.data or "").strip()
     count_or_refuse((MAILS, login), (MAILS_FROM_ADDRESS, address_of_request()))
     with transaction() as session:
@@ -39,8 +39,8 @@ def do_ask() -> AnyResponse:
 def show_reset(token: str) -> AnyResponse:
     """Ask for the new password; programs that look into mails open links too, so this uses nothing up."""
     if not is_reset_token(db.session, token, at=now()):
-        return show("accounts/reset_over.html", status=410)
-    return show("accounts/reset.html", form=NewPasswordForm())
+        return show_unkept("accounts/reset_over.html", status=410)
+    return show_unkept("accounts/reset.html", form=NewPasswordForm())
 
 
 @resetting.post("/<token>")
@@ -49,19 +49,13 @@ def do_reset(token: str) -> AnyResponse:
     """Store the new password; signing in with it comes after, with whatever else that asks for."""
     form = NewPasswordForm(request.form)
     if not form.validate():
-        return show("accounts/reset.html", status=422, form=form)
+        return show_unkept("accounts/reset.html", status=422, form=form)
     try:
         with transaction() as session:
             is_done = reset_password(session, token, form.new.data or "", at=now())
     except AccountInvalid as refused:
         form.new.errors = [sentence(refused)]
-        return show("accounts/reset.html", status=422, form=form)
-    return redirect("/account/sign-in?done=reset", 303) if is_done else show("accounts/reset_over.html", status=410)
-
-
-def show(template: str, *, status: int = 200, **values: object) -> Response:
-    """Return a page that nobody keeps; where it was is told to no other site, for its address is a secret."""
-    response = Response(render_template(template, **values), status)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Referrer-Policy"] = "same-origin"
-    return response
+        return show_unkept("accounts/reset.html", status=422, form=form)
+    return (
+        redirect("/account/sign-in?done=reset", 303) if is_done else show_unkept("accounts/reset_over.html", status=410)
+    )

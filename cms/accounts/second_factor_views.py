@@ -9,7 +9,6 @@ from flask import Blueprint, Response, abort, current_app, redirect, render_temp
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from cms.accounts.account_views import sentence
 from cms.accounts.authenticators import ask_for_key
 from cms.accounts.codes import app_address, draw, new_app_secret
 from cms.accounts.current import (
@@ -24,7 +23,7 @@ from cms.accounts.current import (
     read_cookie,
     set_cookie,
 )
-from cms.accounts.errors import AccountInvalid
+from cms.accounts.errors import AccountInvalid, sentence
 from cms.accounts.forms import AppForm, CodeForm
 from cms.accounts.limits import forget_tries
 from cms.accounts.passkeys import list_credentials

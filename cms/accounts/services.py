@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from cms.accounts.errors import AccountExists, AccountInvalid
 from cms.accounts.models import User
@@ -17,6 +19,7 @@ __all__ = ["AccountExists", "AccountInvalid", "create_user", "find_or_create_aut
 USERNAME = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,50}")  # "." and ".." could not end an address
 # Sanity only: whether an address exists, a mail to it tells.
 EMAIL = re.compile(r"[^\s@<>\x00-\x1f\x7f-\x9f]+@[^\s@<>\x00-\x1f\x7f-\x9f]+")
+USERNAME_LIMIT = 50
 EMAIL_LIMIT = 255
 NAME_LIMIT = 100
 PASSWORD_SHORTEST = 8
@@ -51,7 +54,10 @@ def create_user(
         created_at=at,
     )
     session.add(user)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise AccountExists("the username or the e-mail address was taken at this moment") from error
     return user
 
 
@@ -87,14 +93,19 @@ def check_account(username: str, email: str, password: str | None) -> None:
             why=f"it has {len(username)} characters",
             hint="use 1 to 50 letters a-z, digits, dots, hyphens and underscores",
         )
+    check_email(email)
+    if password is not None:
+        check_new_password(password, username, email)
+
+
+def check_email(email: str) -> None:
+    """Raise AccountInvalid for what is no address."""
     if len(email) > EMAIL_LIMIT or not EMAIL.fullmatch(email):
         raise AccountInvalid(
             f"{email[:60]!r} is not an e-mail address",
             why=f"it has {len(email)} characters" if len(email) > EMAIL_LIMIT else "a name, @ and a host are needed",
             hint=f"give one like name@example.org, of at most {EMAIL_LIMIT} characters",
         )
-    if password is not None:
-        check_new_password(password, username, email)
 
 
 def check_new_password(password: str, username: str, email: str) -> None:
@@ -123,11 +134,15 @@ def checked_name(value: str | None) -> str | None:
     return value or None
 
 
-def refuse_taken(session: AnySession, username: str, email: str) -> None:
-    """Raise AccountExists if the username or e-mail belongs to somebody, whatever the case of the letters."""
+def refuse_taken(session: AnySession, username: str, email: str, *, but: UUID | None = None) -> None:
+    """Raise AccountExists if the username or e-mail belongs to somebody, whatever the case of the letters.
+
+    but: whose they may be.
+    """
     same_name = func.lower(User.username) == username.lower()
     same_email = func.lower(User.email) == email.lower()
-    taken = session.execute(select(User.username, User.email).where(same_name | same_email).limit(1)).first()
+    query = select(User.username, User.email).where(same_name | same_email)
+    taken = session.execute((query.where(User.uuid != but) if but else query).limit(1)).first()
     if taken is None:
         return
     if taken.username.lower() == username.lower():

@@ -53,6 +53,7 @@ class Person:
     is_protected: bool
     token_id: UUID | None = None
     scopes: frozenset[str] | None = None
+    timezone: str | None = None
 
     @property
     def actor(self) -> Actor:
@@ -105,8 +106,9 @@ def find_person(session: AnySession, secret: str, *, admin_idle: timedelta, at: 
     if not SECRET.fullmatch(secret):
         return None
     columns = (
-        User.uuid, User.username, User.first_name, User.last_name, User.email, User.role, Role.permissions,
-        UserSession.id, UserSession.used_at, UserSession.proven_at, has_second_factor().label("is_protected"),
+        User.uuid, User.username, User.first_name, User.last_name, User.email, User.role, User.timezone,
+        Role.permissions, UserSession.id, UserSession.used_at, UserSession.proven_at,
+        has_second_factor().label("is_protected"),
     )  # fmt: skip
     row = session.execute(
         select(*columns)
@@ -121,7 +123,7 @@ def find_person(session: AnySession, secret: str, *, admin_idle: timedelta, at: 
     roles = frozenset(row.permissions)
     return Person(
         row.uuid, row.username, name, row.email, row.role, roles, row.id, used_at=row.used_at,
-        proven_at=row.proven_at, is_protected=row.is_protected,
+        proven_at=row.proven_at, is_protected=row.is_protected, timezone=row.timezone,
     )  # fmt: skip
 
 

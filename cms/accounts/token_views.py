@@ -7,9 +7,8 @@ from uuid import UUID
 from flask import Blueprint, abort, redirect, request
 from werkzeug.wrappers import Response
 
-from cms.accounts.account_views import sentence
 from cms.accounts.current import get_current, needs, now
-from cms.accounts.errors import AccountInvalid
+from cms.accounts.errors import AccountInvalid, sentence
 from cms.accounts.forms import TokenForm
 from cms.accounts.permissions import list_scopes
 from cms.accounts.private_pages import show_private

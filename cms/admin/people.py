@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from cms.accounts.browsers import name_of_browser
 from cms.accounts.current import get_current, needs, now
-from cms.accounts.errors import AccountInvalid, LastAdmin
+from cms.accounts.errors import AccountInvalid, LastAdmin, whole_sentence
 from cms.accounts.people import (
     PeopleFilter,
     change_role,
@@ -23,7 +23,6 @@ from cms.accounts.people import (
 from cms.accounts.sessions import list_sessions
 from cms.activity.queries import ActivityFilter, list_activity
 from cms.admin.frame import menu_entry, show_admin
-from cms.errors import CmsError
 from cms.extensions import db, transaction
 from cms.web.paging import Place, place_of_request
 
@@ -57,7 +56,7 @@ def do_change_role(user_id: UUID) -> Response:
         with transaction() as session:
             change_role(session, user_id, request.form.get("role", ""), by=get_current().actor, at=now())
     except (AccountInvalid, LastAdmin) as refused:
-        return show_somebody(user_id, refused)
+        return show_somebody(user_id, whole_sentence(refused))
     return redirect(f"/admin/people/{user_id}?done=role", 303)
 
 
@@ -70,11 +69,11 @@ def do_change(user_id: UUID, change: str) -> Response:
         with transaction() as session:
             apply(session, user_id, by=get_current().actor, at=now())
     except LastAdmin as refused:
-        return show_somebody(user_id, refused)
+        return show_somebody(user_id, whole_sentence(refused))
     return redirect(f"/admin/people/{user_id}?done={change}", 303)
 
 
-def show_somebody(user_id: UUID, problem: CmsError | None = None) -> Response:
+def show_somebody(user_id: UUID, problem: str | None = None) -> Response:
     """Show one account: its role, where it is signed in, and what it did last."""
     shown = find_shown(db.session, user_id) or abort(404)
     done_by = ActivityFilter(actor_id=user_id)

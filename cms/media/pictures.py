@@ -103,6 +103,26 @@ def verify(data: bytes, kind: Format) -> Picture:
     return Picture(kind, width, height)
 
 
+def cut_square(data: bytes, *, side: int = 400) -> bytes:
+    """Return the middle of a picture as a square WebP, upright, without what a camera wrote into it, such as a place.
+
+    side: in pixels. Raises PictureRefused as ``inspect_picture`` does.
+    """
+    kind = inspect_picture(data).format
+    from PIL import Image, ImageOps  # noqa: PLC0415 - see verify
+
+    try:
+        with Image.open(BytesIO(data), formats=[kind.name]) as image:
+            image.draft("RGB", (2 * side, 2 * side))  # a JPEG is read no bigger than is needed
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
+            square = ImageOps.fit(upright, (side, side))
+    except (*DAMAGED, Image.DecompressionBombError) as error:
+        raise PictureRefused(f"the {kind.name} picture is damaged", why=first_line(error), hint=HINT) from error
+    written = BytesIO()
+    square.save(written, "WEBP", quality=85)
+    return written.getvalue()
+
+
 def verified_size(image: Image) -> tuple[int, int]:
     with image:
         refuse_bomb(image)

@@ -1,18 +1,30 @@
-"""What no page needs to see: addresses with control characters or broken text are refused before any work is done."""
+"""What no page needs to see: addresses with control characters or broken text, and forms with NUL, are refused."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, abort, request
+from flask import Flask, Request, abort, request
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 HOST = re.compile(r"[A-Za-z0-9.:_\[\]-]{0,255}")
 
 
+class CheckedRequest(Request):
+    """A request whose form is looked at when it is first read, whoever reads it."""
+
+    def _load_form_data(self) -> None:
+        """Answer 400 to NUL in a form: SQLite would store it and PostgreSQL fail."""
+        is_read = "form" in self.__dict__
+        super()._load_form_data()
+        if not is_read and any("\0" in text for pair in self.form.items(multi=True) for text in pair):
+            abort(400)
+
+
 def init_app(app: Flask) -> None:
     """Ask at the gate before each request; unknown hosts are refused by Flask's own TRUSTED_HOSTS."""
+    app.request_class = CheckedRequest
     app.before_request(refuse_broken_address)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from flask import Flask, render_template, request
+from flask import Flask, g, render_template, request
 from jinja2 import StrictUndefined
 from werkzeug.wrappers import Response
 
@@ -42,14 +42,14 @@ def show_text(text: str, mimetype: str, *, modified: datetime | None = None) -> 
 
 
 def day(moment: datetime) -> str:
-    """Return the day in UTC as people write it: 3 June 2026."""
-    moment = moment.astimezone(UTC)
+    """Return the day as people write it, in the zone of whoever is signed in, else in UTC: 3 June 2026."""
+    moment = moment.astimezone(g.get("zone", UTC))
     return f"{moment.day} {moment:%B %Y}"
 
 
 def minute(moment: datetime) -> str:
-    """Return the minute in UTC as people write it: 3 June 2026, 14:05 UTC."""
-    return f"{day(moment)}, {moment.astimezone(UTC):%H:%M} UTC"
+    """Return the minute in the zone of whoever is signed in, else in UTC: 3 June 2026, 14:05 UTC."""
+    return f"{day(moment)}, {moment.astimezone(g.get('zone', UTC)):%H:%M %Z}"
 
 
 def month_name(moment: datetime) -> str:

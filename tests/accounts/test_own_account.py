@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -9,10 +11,11 @@ from flask.testing import FlaskClient
 
 from cms.accounts.browsers import name_of_browser
 from cms.accounts.models import User, UserSession
-from cms.activity.models import ActivityLog
-from cms.extensions import db
+from cms.accounts.time_zones import zone_called
+from cms.activity.models import ActivityLog, Notification
+from cms.extensions import db, transaction
 from tests.people import HERE, Visit, add_person
-from tests.site import PASSWORD
+from tests.site import NOON, PASSWORD
 
 NEW = "another lamp on a mast"
 
@@ -54,7 +57,7 @@ def test_a_profile_is_stored_and_shown_again(app: Flask, visit: Visit):
     "wrong",
     [
         {"first_name": "x" * 101}, {"bio": "x" * 161}, {"website": "javascript:alert(1)"}, {"website": "//evil"},
-        {"website": "https://"}, {"website": "http://[x"}, {"website": "https://a b"}, {"last_name": "a\x00b"},
+        {"website": "https://"}, {"website": "http://[x"}, {"website": "https://a b"}, {"last_name": "a\x1bb"},
         {"website": "https://" + "a" * 500},
     ],
 )  # fmt: skip
@@ -146,3 +149,29 @@ def test_somebody_elses_session_is_not_there(app: Flask, visit: Visit):
 )
 def test_a_browser_is_called_by_a_name_that_people_know(text: str, name: str):
     assert name_of_browser(text) == name
+
+
+# --- the time zone ------------------------------------------------------------------------------------------------
+
+
+def test_times_are_shown_in_the_zone_that_somebody_chose(app: Flask, visit: Visit, cleo: User):
+    with app.app_context(), transaction() as session:
+        late = NOON.replace(hour=23, minute=5)
+        session.add(Notification(user_id=cleo.uuid, kind="test.told", text="Told", created_at=late))
+    assert "22 August 2026, 23:05" in visit.get("/account/notifications").text
+    assert visit.post("/account/", timezone="Asia/Tokyo").status_code == 303
+    assert "23 August 2026, 08:05" in visit.get("/account/notifications").text
+    assert '<option selected value="Asia/Tokyo">' in visit.get("/account/").text
+    assert visit.post("/account/", timezone="").status_code == 303
+    assert "22 August 2026, 23:05" in visit.get("/account/notifications").text
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "../../etc/passwd", "UTC\x00", "Etc/GMT+1", "a" * 999])
+def test_a_zone_that_is_not_in_the_list_is_refused(app: Flask, visit: Visit, name: str):
+    assert visit.post("/account/", timezone=name).status_code in {400, 422}
+    with app.app_context():
+        assert db.session.scalar(sa.select(User.timezone)) is None
+
+
+def test_a_zone_that_this_machine_does_not_know_is_utc():
+    assert zone_called("Mars/Olympus") is zone_called(None) is UTC

@@ -77,7 +77,7 @@ def test_the_owner_is_told_and_the_log_knows(app: Flask, visit: Visit):
     [
         ({"name": ""}, "This is needed."),
         ({"name": " "}, "It has no name; give one"),
-        ({"name": "a\x00b"}, "holds a control character"),
+        ({"name": "a\x01b"}, "holds a control character"),
         ({"scopes": []}, "Choose what it may do."),
         ({"scopes": ["account.secure"]}, "not"),
         ({"scopes": ["nothing.such"]}, "not"),

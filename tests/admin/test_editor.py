@@ -246,7 +246,7 @@ def test_another_window_is_told_by_both_ways_to_save(eve: Visit, blog: Blog):
 
 def test_the_script_is_told_why_something_cannot_be_stored(eve: Visit, blog: Blog):
     for address in (path(blog), f"{path(blog)}/autosave"):
-        answer = ask(eve, address, content="a\x00b")
+        answer = ask(eve, address, content="a\x01b")
         assert answer.status_code == 422
         assert answer.json is not None
         assert "control character" in answer.json["text"]

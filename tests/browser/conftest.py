@@ -9,15 +9,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from cms.accounts.models import EmailConfirmation, Invitation
+from cms.accounts.sessions import hash_secret
+from cms.extensions import transaction
 from tests.browser.content import seed
 from tests.people import add_person
 from tests.site import PASSWORD, open_site, running, settings_for
 
+# Of links in mails: an invitation, and the confirmation of an address.
+INVITED, CONFIRMED = "i" * 43, "c" * 43
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -85,6 +91,25 @@ def address(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             add_person(app, name, role, password=PASSWORD)
     with serving(settings) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def open_address(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a site on which strangers may register, with links that were sent by mail."""
+    folder = tmp_path_factory.mktemp("open")
+    url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'site.db')}"
+    settings = settings_for(url, folder, REGISTRATION="open")
+    with running(settings) as app:
+        cleo = add_person(app, "cleo", "author")
+        at = datetime.now(UTC)
+        until = {"created_at": at, "ends_at": at + timedelta(days=1)}
+        with app.app_context(), transaction() as session:
+            row = {"email": "dora@example.org", "role": "author", **until}
+            session.add(Invitation(token_hash=hash_secret(INVITED), **row))
+            row = {"user_id": cleo.uuid, "email": cleo.email, "step": "present", "ends_at": until["ends_at"]}
+            session.add(EmailConfirmation(token_hash=hash_secret(CONFIRMED), **row))
+    with serving(settings) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,18 @@ import pyotp
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.browser.conftest import CONFIRMED, INVITED
 from tests.browser.test_public_pages import DESKTOP, PHONE, opened, serious_problems
 from tests.site import PASSWORD
 
 pytestmark = pytest.mark.browser
+
+OWN = (
+    "/account/", "/account/email", "/account/security", "/account/confirm", "/account/reset", "/account/picture",
+    "/account/notifications", "/account/notifications/preferences", "/account/data",
+)  # fmt: skip
+OVER = "/account/invitation/" + "a" * 43
+INVITATION, CONFIRMATION = f"/account/invitation/{INVITED}", f"/account/email/confirm/{CONFIRMED}"
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
@@ -38,7 +46,7 @@ def test_a_person_signs_in_by_keyboard_and_meets_no_serious_barrier(
         page.goto(f"{address}/account/second-factor/app")
         page.get_by_text("Without a camera").click()
         walk(page, width)
-        for path in ("/account/security", "/account/", "/account/confirm", "/account/reset"):
+        for path in (*OWN, OVER):
             page.goto(address + path)
             walk(page, width)
 
@@ -125,3 +133,21 @@ def give_password(page: Page, username: str) -> None:
     page.get_by_label("Username or e-mail address").fill(username)
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_stranger_registers_by_keyboard_and_meets_no_serious_barrier(
+    browser: Browser, open_address: str, scheme: str, width: int
+):
+    with opened(browser, f"{open_address}/account/sign-in", width=width, scheme=scheme) as page:
+        page.get_by_role("link", name="I have no account yet").focus()
+        page.keyboard.press("Enter")
+        page.get_by_label("E-mail address").focus()
+        page.keyboard.type(f"eve{width}{scheme}@example.org")
+        page.keyboard.press("Enter")
+        assert page.get_by_role("status").text_content() == "A mail is on its way. Its link works once, for a week."
+        for path in ("/account/register", INVITATION, CONFIRMATION):
+            page.goto(open_address + path)
+            assert page.locator("form.form").count() == 1
+            walk(page, width)

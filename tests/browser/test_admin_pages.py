@@ -13,7 +13,7 @@ from tests.site import PASSWORD
 
 pytestmark = pytest.mark.browser
 
-PATHS = ["/admin/", "/admin/people", "/admin/people?q=nobody+at+all"]
+PATHS = ["/admin/", "/admin/people", "/admin/people?q=nobody+at+all", "/admin/invitations", "/admin/activity"]
 
 
 @contextmanager
@@ -35,8 +35,26 @@ def test_no_page_has_a_serious_barrier_or_scrolls_sideways(browser: Browser, add
     with signed_in(browser, address, PATHS[0], width=width, scheme=scheme) as page:
         for path in PATHS:
             page.goto(address + path)
+            page.get_by_role("heading", level=1).wait_for()
             assert serious_problems(page) == []
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_an_admin_invites_somebody_by_keyboard_and_revokes_it(browser: Browser, address: str):
+    with signed_in(browser, address, "/admin/invitations", width=PHONE) as page:
+        page.get_by_label("E-mail address").focus()
+        page.keyboard.type("eve@example.org")
+        page.keyboard.press("Tab")
+        page.keyboard.type("author")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.get_by_role("status").text_content() == "The mail is on its way."
+        assert serious_problems(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+        page.get_by_role("button", name="Revoke the invitation of eve@example.org").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{address}/admin/invitations?done=revoked")
+        assert page.get_by_text("No invitation is on its way.").is_visible()
 
 
 def test_an_admin_finds_somebody_by_keyboard_and_changes_their_role(browser: Browser, address: str):

@@ -58,3 +58,15 @@ def test_forwarded_headers_count_only_from_as_many_proxies_as_are_trusted(migrat
         )
         with running(settings) as app:
             assert app.test_client().get("/", headers=forwarded).status_code == status
+
+
+@pytest.mark.parametrize("form", [{"login": "a\x00b", "password": "x"}, {"login": "a", "password": "x", "b\x00": ""}])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data"])
+def test_a_form_with_nul_is_refused_on_both_engines(app: Flask, form: dict[str, str], kind: str):
+    answer = app.test_client().post("/account/sign-in", data=form, content_type=kind)
+    assert answer.status_code == 400
+
+
+def test_other_characters_of_a_form_are_for_the_page_to_judge(app: Flask):
+    form = {"login": "\x01\r\n\t\x7f\u202e", "password": "x"}
+    assert app.test_client().post("/account/sign-in", data=form).status_code == 422
