@@ -36,7 +36,7 @@ OF_A_COLUMN = [
 ]
 VALUES = {
     "UUID": "gen_random_uuid()", "TIMESTAMP": "'2020-01-01'", "JSONB": "'[7]'", "BOOLEAN": "random() < 0.5",
-    "INTEGER": "7", "SMALLINT": "7",
+    "INTEGER": "7", "SMALLINT": "7", "BIGINT": "7",
 }  # fmt: skip
 OF_A_TABLE = [
     ("ALTER TABLE {t} RENAME TO other", "{t}"),
@@ -177,7 +177,7 @@ def test_every_single_change_is_found_and_named_and_not_stamped(target, place):
     if not sqlite:  # rows that revisions wrote must not stand in the way of a change
         tables = filter(is_counted, sa.inspect(connection).get_table_names())
         connection.exec_driver_sql(f"TRUNCATE {', '.join(tables)}")
-    found, head = 0, list(expected)[-1]
+    found, head, before_head = 0, list(expected)[-1], list(expected.values())[-2]
     for statement, name in changes:
         savepoint = connection.begin_nested()
         if sqlite:
@@ -192,6 +192,9 @@ def test_every_single_change_is_found_and_named_and_not_stamped(target, place):
         if sqlite:
             connection.exec_driver_sql("PRAGMA writable_schema = RESET")
         schema = read_fingerprint(connection)
+        if schema == before_head:  # it undoes just what the newest revision did
+            savepoint.rollback()
+            continue
         assert schema not in expected.values(), statement
         difference = compare(head, schema, expected[head])
         assert any(name in line for line in difference.lines), (statement, difference.lines)
