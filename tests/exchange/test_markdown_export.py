@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
 
@@ -104,6 +105,8 @@ def test_the_same_site_gives_the_same_bytes_and_a_draft_is_nobodys_to_read(site,
     export(tmp_path / "two.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     assert (tmp_path / "one.zip").stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_posts_in_the_trash_stay_there_and_pictures_that_are_gone_are_named(site, tmp_path):
