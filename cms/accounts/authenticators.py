@@ -12,6 +12,7 @@ from uuid import UUID
 from flask import current_app
 
 LONGEST_ANSWER = 20_000
+UNREADABLE = (ValueError, RecursionError)  # the second by JSON that is nested deeply
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def read_new_key(answer: str, challenge: str) -> NewKey | None:
             expected_rp_id=site_host(),
             expected_origin=site_origin(),
         )
-    except (WebAuthnException, ValueError):
+    except (WebAuthnException, *UNREADABLE):
         return None
     return NewKey(bytes_to_base64url(key.credential_id), bytes_to_base64url(key.credential_public_key), key.sign_count)
 
@@ -103,7 +104,7 @@ def name_of_key(answer: str) -> str | None:
         return None
     try:
         return bytes_to_base64url(parse_authentication_credential_json(answer).raw_id)
-    except (WebAuthnException, ValueError):
+    except (WebAuthnException, *UNREADABLE):
         return None
 
 
@@ -126,6 +127,6 @@ def read_count(answer: str, challenge: str, *, public_key: str, sign_count: int,
             credential_current_sign_count=sign_count,
             require_user_verification=is_alone,
         )
-    except (WebAuthnException, ValueError):
+    except (WebAuthnException, *UNREADABLE):
         return None
     return verified.new_sign_count

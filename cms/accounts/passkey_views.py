@@ -10,12 +10,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from cms.accounts.authenticators import ask_for_key, ask_for_new_key, new_challenge
 from cms.accounts.current import (
-    SESSION,
     STEP,
     address_of_request,
     client_of_request,
     count_or_refuse,
-    delete_cookie,
     find_current,
     get_current,
     needs,
@@ -39,7 +37,7 @@ from cms.accounts.passkeys import (
 from cms.accounts.private_pages import show_private
 from cms.accounts.sealing import seal, unseal
 from cms.accounts.second_factor import CODES
-from cms.accounts.second_factor_views import count_code, find_open_step
+from cms.accounts.second_factor_views import count_code, find_open_step, go_on
 from cms.accounts.sessions import end_session
 from cms.accounts.sign_in_views import show_form
 from cms.extensions import db, transaction
@@ -152,10 +150,3 @@ def do_finish() -> AnyResponse:
         logger.warning("second factor refused address=%s", request.remote_addr)
         return show_form(SignInForm(), 422, "This passkey is not yours, or came too late. Sign in once more.")
     return go_on(secret, step.details["next"])
-
-
-def go_on(secret: str, path: str) -> AnyResponse:
-    response = redirect(path, 303)
-    set_cookie(response, secret, SESSION)
-    delete_cookie(response, STEP)
-    return response

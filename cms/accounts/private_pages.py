@@ -49,7 +49,7 @@ def show_private(template: str, *, status: int = 200, area: str = ACCOUNT, **val
 
 
 def show_unkept(template: str, *, status: int = 200, **values: object) -> Response:
-    """Return a page for whoever has a link from a mail: nobody keeps it, and no other site is told its address."""
+    """Return a page on the way into an account: nobody keeps it, and no other site is told its address."""
     response = Response(render_template(template, **values), status)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "same-origin"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
+from flask import Blueprint, Response, abort, current_app, redirect, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -27,7 +27,7 @@ from cms.accounts.errors import AccountInvalid, sentence
 from cms.accounts.forms import AppForm, CodeForm
 from cms.accounts.limits import forget_tries
 from cms.accounts.passkeys import list_credentials
-from cms.accounts.private_pages import show_private
+from cms.accounts.private_pages import show_private, show_unkept
 from cms.accounts.sealing import seal, unseal
 from cms.accounts.second_factor import (
     CODES,
@@ -76,7 +76,12 @@ def do_answer() -> AnyResponse:
     if secret is None:
         logger.warning("second factor refused address=%s", request.remote_addr)
         return show_code_form(form, step, status=422, problem="This code is wrong, or was used already.")
-    response = redirect(step.details["next"], 303)
+    return go_on(secret, step.details["next"])
+
+
+def go_on(secret: str, path: str) -> AnyResponse:
+    """Send on whoever is signed in now; the step that led here is over."""
+    response = redirect(path, 303)
     set_cookie(response, secret, SESSION)
     delete_cookie(response, STEP)
     return response
@@ -94,10 +99,7 @@ def count_code(user_id: UUID) -> None:
 def show_code_form(form: CodeForm, step: Step, *, status: int = 200, problem: str | None = None) -> Response:
     known = list_credentials(db.session, step.user_id) if step.user_id else []
     options = ask_for_key(step.details["challenge"], known=known, is_alone=False) if known else None
-    page = render_template("accounts/second_factor.html", form=form, problem=problem, options=options)
-    response = Response(page, status)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return show_unkept("accounts/second_factor.html", status=status, form=form, problem=problem, options=options)
 
 
 # --- setting it up --------------------------------------------------------------------------------------------------

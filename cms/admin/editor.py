@@ -11,6 +11,7 @@ from flask import Blueprint, abort, current_app, jsonify, redirect, request
 from werkzeug.wrappers import Response
 
 from cms.accounts.current import csrf_token, demand, get_current, needs, now
+from cms.accounts.errors import whole_sentence
 from cms.accounts.permissions import DRAFT, PUBLISHED, TRASHED
 from cms.accounts.queries import AnySession
 from cms.admin.frame import show_admin
@@ -27,7 +28,6 @@ from cms.blogs.moving import Move, list_moves, may_move, move_post
 from cms.blogs.rendering import measure, render
 from cms.blogs.states import TRANSITIONS, Transition, state_of
 from cms.blogs.versions import discard_autosave, find_autosave, texts_of
-from cms.errors import CmsError
 from cms.extensions import db, transaction
 from cms.web.errors import wants_json
 
@@ -88,7 +88,7 @@ def do_autosave(blog_id: UUID) -> Response:
     except PostChanged as changed:
         return say("another_window", changed.what, status=409)
     except PostInvalid as refused:
-        return say("invalid", sentence(refused), status=422)
+        return say("invalid", whole_sentence(refused), status=422)
     return jsonify(facts)
 
 
@@ -222,11 +222,11 @@ def show_form(
 def show_refused(blog_id: UUID, form: PostForm, refused: PostInvalid | MoveRefused) -> Response:
     """Show what was typed again, with what is wrong about it."""
     if wants_json():
-        return say("invalid", sentence(refused), status=422)
+        return say("invalid", whole_sentence(refused), status=422)
     name = FIELD_NAMES.get(refused.field, refused.field) if isinstance(refused, PostInvalid) else ""
     if name in form:
-        form[name].errors = [sentence(refused)]
-    problem = None if name in form else sentence(refused)
+        form[name].errors = [whole_sentence(refused)]
+    problem = None if name in form else whole_sentence(refused)
     return show_typed(blog_id, form, status=422, problem=problem)
 
 
@@ -273,10 +273,3 @@ def keep_mine(blog_id: UUID, form: PostForm, conflict: Conflict) -> Seen:
 
 def form_of(draft: PostDraft, known: Seen, blog: Blog | None = None) -> PostForm:
     return PostForm(fields_of(draft, known, blog.created_at if blog and blog.status == PUBLISHED else None))
-
-
-def sentence(refused: CmsError) -> str:
-    """Return why something was refused as a page says it."""
-    parts = [refused.what, refused.why, refused.hint]
-    text = "; ".join(part for part in parts if part)
-    return f"{text[0].upper()}{text[1:]}."

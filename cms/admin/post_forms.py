@@ -13,6 +13,7 @@ from cms.blogs.drafts import ALT_LIMIT, IMAGE_LIMIT, SLUG_LIMIT, SUMMARY_LIMIT, 
 from cms.blogs.editing import NOTE_LIMIT, Seen
 from cms.blogs.errors import PostInvalid
 from cms.blogs.moving import REASON_LIMIT
+from cms.blogs.versions import LARGEST_NUMBER
 
 
 def limited(length: int, **more: str) -> dict[str, str]:
@@ -39,8 +40,14 @@ class PostForm(Form):
 
     @property
     def known(self) -> Seen:
-        """What the writer had before them. Whoever made up the post's id knows at least what they sent first."""
-        return Seen(self.seen.data or 1, self.unsaved.data or 0)
+        """What the writer had before them. Whoever made up the post's id knows at least what they sent first.
+
+        What is no number of a version, or is missing, is one that no post has: nothing is stored over a text unseen.
+        """
+        seen, unsaved = self.seen.data, self.unsaved.data or 0
+        if seen is None or not 0 <= seen <= LARGEST_NUMBER:
+            seen = LARGEST_NUMBER
+        return Seen(seen or 1, unsaved if 0 <= unsaved <= LARGEST_NUMBER else 0)
 
     @property
     def is_new(self) -> bool:

@@ -15,6 +15,8 @@ CONTEXT = 2  # unchanged lines that are shown around a change
 # Longer texts and lines are shown as a whole: the time grows with the square of the length.
 LONGEST_LINES = 20_000
 LONGEST_LINE_WORDS = 1_000
+MOST_PAIRS = 30_000_000
+"""How many pairs of words are compared for one page; the lines behind are shown as a whole. A few seconds at worst."""
 WORD = re.compile(r"\s+|\w+|[^\w\s]")
 FIELDS = {
     "title": "Title", "slug": "Address", "summary": "Summary", "tags": "Tags", "images_url": "Pictures",
@@ -77,6 +79,7 @@ def compare_lines(left: str, right: str) -> Iterator[Row]:
     a, b = left.split("\n"), right.split("\n")
     is_long = max(len(a), len(b)) > LONGEST_LINES
     steps = [("replace", 0, len(a), 0, len(b))] if is_long else SequenceMatcher(None, a, b).get_opcodes()
+    pairs_left = MOST_PAIRS
     for index, (step, a0, a1, b0, b1) in enumerate(steps):
         if step == "equal":
             yield from unchanged(a[a0:a1], a0, b0, is_first=index == 0, is_last=index == len(steps) - 1)
@@ -84,10 +87,12 @@ def compare_lines(left: str, right: str) -> Iterator[Row]:
         for offset in range(max(a1 - a0, b1 - b0)):
             at_left = a[a0 + offset] if a0 + offset < a1 else None
             at_right = b[b0 + offset] if b0 + offset < b1 else None
-            words = mark_words(at_left, at_right)
+            words = WORD.findall(at_left or ""), WORD.findall(at_right or "")
+            pairs_left -= len(words[0]) * len(words[1])
+            marked = mark_words(*words, is_whole=pairs_left < 0)
             yield Row(
-                Side(a0 + offset + 1, words[0]) if at_left is not None else None,
-                Side(b0 + offset + 1, words[1]) if at_right is not None else None,
+                Side(a0 + offset + 1, marked[0]) if at_left is not None else None,
+                Side(b0 + offset + 1, marked[1]) if at_right is not None else None,
                 is_changed=True,
             )
 
@@ -104,16 +109,13 @@ def unchanged(lines: Sequence[str], a0: int, b0: int, *, is_first: bool, is_last
         yield Row(Side(a0 + offset + 1, escape(line)), Side(b0 + offset + 1, escape(line)), is_changed=False)
 
 
-def mark_words(left: str | None, right: str | None) -> tuple[Markup, Markup]:
-    """Return both lines as HTML, with the words marked that only one of them has."""
-    if left is None or right is None:
-        return escape(left or ""), escape(right or "")
-    a, b = WORD.findall(left), WORD.findall(right)
-    if max(len(a), len(b)) > LONGEST_LINE_WORDS:
-        return escape(left), escape(right)
+def mark_words(left: Sequence[str], right: Sequence[str], *, is_whole: bool) -> tuple[Markup, Markup]:
+    """Return both lines as HTML, with the words marked that only one of them has. is_whole: mark none."""
+    if is_whole or not left or not right or max(len(left), len(right)) > LONGEST_LINE_WORDS:
+        return escape("".join(left)), escape("".join(right))
     sides: tuple[list[Markup], list[Markup]] = ([], [])
-    for step, a0, a1, b0, b1 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
-        for side, words, tag in ((sides[0], a[a0:a1], "del"), (sides[1], b[b0:b1], "ins")):
+    for step, a0, a1, b0, b1 in SequenceMatcher(None, left, right).get_opcodes():
+        for side, words, tag in ((sides[0], left[a0:a1], "del"), (sides[1], right[b0:b1], "ins")):
             text = escape("".join(words))
             side.append(text if step == "equal" or not words else Markup("<{}>{}</{}>").format(tag, text, tag))
     return Markup("").join(sides[0]), Markup("").join(sides[1])

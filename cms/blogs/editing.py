@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from cms.accounts.models import User
@@ -61,11 +62,14 @@ def start_post(session: AnySession, blog_id: UUID, draft: PostDraft, *, by: Acto
     """Store the first text of a new post, of which the writer's browser has made up the id, and return it locked.
 
     A browser that got no answer sends the same again, so a post that is there already is returned as it is.
-    Raises PostInvalid.
+    Raises PostInvalid, also for a writer whose account was deleted a moment ago.
     """
     if (existing := lock_post(session, blog_id)) is not None:
         return existing
-    author = session.get_one(User, by.id)
+    # Held until the post is stored: an account that is being deleted would take its posts' place to stand away.
+    here = select(User).where(User.uuid == by.id).with_for_update(read=True, key_share=True)
+    if (author := session.scalar(here)) is None:
+        raise PostInvalid("author", "your account is not there any more", hint="nothing was stored")
     try:
         with session.begin_nested():
             blog = create_post(

@@ -22,6 +22,8 @@ from cms.blogs.drafts import PostDraft
 from cms.blogs.models import Blog, BlogVersion
 
 PUBLISH, SAVE, RESTORE, AUTOSAVE = "publish", "save", "restore", "autosave"
+LARGEST_NUMBER = 2**31 - 1
+"""What the column can hold. No version ever has it, so it stands for one that nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ def was_public(session: AnySession, blog: Blog) -> bool:
 
 
 def find_version(session: AnySession, blog_id: UUID, number: int) -> BlogVersion | None:
-    """Return one version in whole, or None. One statement."""
+    """Return one version in whole, or None, also for a number that none can have. One statement."""
+    if not 0 < number <= LARGEST_NUMBER:
+        return None
     return session.scalar(select(BlogVersion).where(BlogVersion.blog_id == blog_id, BlogVersion.number == number))
 
 
@@ -133,7 +137,7 @@ def list_versions(
     columns = [getattr(BlogVersion, name) for name in VersionShown.__dataclass_fields__]
     saved = select(*columns).where(BlogVersion.blog_id == blog_id, BlogVersion.kind != AUTOSAVE)
     if before is not None:
-        saved = saved.where(BlogVersion.number < before)
+        saved = saved.where(BlogVersion.number < min(max(before, 0), LARGEST_NUMBER))
     return [VersionShown(*row) for row in session.execute(saved.order_by(BlogVersion.number.desc()).limit(size))]
 
 

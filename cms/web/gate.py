@@ -1,11 +1,13 @@
-"""What no page needs to see: addresses with control characters or broken text, and forms with NUL, are refused."""
+"""What no page needs to see is refused: broken addresses, forms with NUL, JSON that is nested deeply."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, Request, abort, request
+from flask import Flask, Request, Response, abort, request
+from flask.json.provider import DefaultJSONProvider
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 HOST = re.compile(r"[A-Za-z0-9.:_\[\]-]{0,255}")
@@ -22,10 +24,22 @@ class CheckedRequest(Request):
             abort(400)
 
 
+class CheckedJSON(DefaultJSONProvider):
+    """Takes JSON that is nested deeply for broken, which is answered with 400."""
+
+    def loads(self, s: str | bytes, **more: Any) -> Any:  # Any: JSON
+        try:
+            return super().loads(s, **more)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+
+
 def init_app(app: Flask) -> None:
     """Ask at the gate before each request; unknown hosts are refused by Flask's own TRUSTED_HOSTS."""
     app.request_class = CheckedRequest
+    app.json = CheckedJSON(app)
     app.before_request(refuse_broken_address)
+    app.after_request(leave_out_host)
 
 
 def refuse_broken_address() -> None:
@@ -34,6 +48,13 @@ def refuse_broken_address() -> None:
     query = unquote_to_bytes(request.environ.get("QUERY_STRING", ""))
     if not (is_clean(path) and is_clean(query) and HOST.fullmatch(request.environ.get("HTTP_HOST", ""))):
         abort(400)
+
+
+def leave_out_host(response: Response) -> Response:
+    """Send on without naming the host, as routing does: whoever asks can name any, and a cache would tell it others."""
+    if response.location and (place := response.location.removeprefix(request.host_url)) != response.location:
+        response.location = f"/{place.lstrip('/')}"
+    return response
 
 
 def is_clean(part: bytes) -> bool:

@@ -99,6 +99,7 @@ def test_a_passkey_is_added_with_recovery_codes_and_the_owner_is_told(app: Flask
     [
         {"answer": ""}, {"answer": "{}"}, {"answer": "x" * 30_000}, {"answer": "null"}, {"answer": "[]"},
         {"sealed": ""}, {"sealed": "x"}, {"name": ""}, {"name": "a\x01b"}, {"answer": '{"id": "é"}'},
+        {"answer": "[" * 9000},
     ],
 )  # fmt: skip
 def test_a_passkey_that_is_not_right_is_not_added(app: Flask, cleo: User, wrong: dict[str, str]):

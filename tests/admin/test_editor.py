@@ -268,6 +268,11 @@ def test_what_is_no_list_of_parts_is_refused(eve: Visit, sent: Any):
     assert eve.client.post("/admin/posts/preview", json=sent, headers=headers).status_code == 400
 
 
+def test_json_that_is_nested_deeply_is_refused(eve: Visit):
+    headers = {"X-CSRF-Token": eve.token, "Content-Type": "application/json"}
+    assert eve.client.post("/admin/posts/preview", data=b"[" * 100_000, headers=headers).status_code == 400
+
+
 def test_a_writer_who_signed_in_again_gets_the_token_of_the_new_session(eve: Visit):
     assert eve.get("/admin/posts/session").json == {"csrf": eve.token}
 
@@ -332,3 +337,23 @@ def test_a_post_whose_status_only_an_older_program_knew_is_a_draft(site: Site, e
     assert "Draft" in eve.get(path(blog)).text
     assert eve.post(path(blog), **fields(content="new")).status_code == 303
     assert stored(site, blog).status == "draft"
+
+
+NO_NUMBERS = ["9" * 25, str(2**31), str(2**63), "-1", "-" + "9" * 25, "x", ""]
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+def test_what_is_no_number_of_a_version_stores_nothing_over_the_text(site: Site, eve: Visit, blog: Blog, number: str):
+    assert eve.post(path(blog), **fields(seen=number, content="mine")).status_code == 409
+    assert ask(eve, path(blog), seen=number, content="mine too").status_code == 409
+    assert stored(site, blog).content == "one\n\ntwo\n\nthree"
+    assert ask(eve, f"{path(blog)}/autosave", seen=number, unsaved=number, content="kept").status_code in {200, 409}
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+def test_what_is_no_number_of_a_version_is_not_found(eve: Visit, blog: Blog, number: str):
+    assert eve.get(f"{path(blog)}/versions?before={number}").status_code == 200
+    assert eve.get(f"{path(blog)}/versions/1?with={number}").status_code in {200, 404}
+    assert eve.get(f"{path(blog)}/versions/{number or 'none'}").status_code == 404
+    for change in ("restore", "note"):
+        assert eve.post(f"{path(blog)}/versions/{number or 'none'}/{change}").status_code == 404

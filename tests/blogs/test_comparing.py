@@ -60,3 +60,10 @@ def test_each_side_is_its_text_without_what_was_left_out(left: str, right: str):
             shown = getattr(row, side)
             if shown is not None:
                 assert shown.text.striptags().replace(" ", "") == lines[shown.number - 1].replace(" ", "")
+
+
+def test_when_too_many_words_were_compared_the_lines_behind_are_shown_whole(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cms.blogs.comparing.MOST_PAIRS", 9)  # a space is a word of its own
+    assert sides(list(compare_lines("a b\nc d", "a x\nc y"))) == [
+        ("a <del>b</del>", "a <ins>x</ins>"), ("c d", "c y")
+    ]  # fmt: skip

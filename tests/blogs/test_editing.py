@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
+from cms.accounts.models import User
 from cms.activity.models import ActivityLog
 from cms.activity.services import Actor
 from cms.blogs.drafts import PostDraft
@@ -31,6 +32,7 @@ from cms.blogs.models import Blog, BlogVersion, Redirect
 from cms.blogs.services import update_post
 from cms.blogs.versions import find_autosave, find_version, list_versions, texts_of
 from cms.extensions import db, transaction
+from tests.people import add_person
 from tests.site import NOON, Site
 
 LATER = NOON + timedelta(days=1)
@@ -320,3 +322,19 @@ def test_a_version_keeps_everything_that_writers_write(blog: Blog, ada: Actor):
     version = find_version(db.session, blog.id, 2)
     assert version is not None
     assert texts_of(version) == replace(TEXT, **whole) == texts_of(stored(blog))  # type: ignore[arg-type]
+
+
+def test_a_writer_whose_account_goes_at_that_moment_is_told_so(site: Site):
+    gone = add_person(site.app, "gil", "author")
+
+    def begin() -> None:
+        with site.app.app_context(), transaction() as session:
+            start_post(session, uuid4(), TEXT, by=Actor(gone.uuid, "gil"), at=NOON)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as session:
+            session.execute(sa.delete(User).where(User.uuid == gone.uuid))
+            begun = pool.submit(begin)
+        with pytest.raises(PostInvalid, match="your account is not there any more"):
+            begun.result()
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Blog)) == 0

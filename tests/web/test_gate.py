@@ -70,3 +70,12 @@ def test_a_form_with_nul_is_refused_on_both_engines(app: Flask, form: dict[str, 
 def test_other_characters_of_a_form_are_for_the_page_to_judge(app: Flask):
     form = {"login": "\x01\r\n\t\x7f\u202e", "password": "x"}
     assert app.test_client().post("/account/sign-in", data=form).status_code == 422
+
+
+@pytest.mark.parametrize("address", ["/author//atom.xml", "//author//atom.xml"])
+def test_a_redirect_of_the_routing_names_no_host(sqlite_app: Flask, address: str):
+    overrides = {"HTTP_HOST": "other.example", "PATH_INFO": address}
+    answer = sqlite_app.test_client().get(environ_overrides=overrides)
+    assert answer.status_code == 308
+    assert answer.headers["Location"].startswith("/")
+    assert "//" not in answer.headers["Location"]
