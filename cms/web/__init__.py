@@ -16,6 +16,7 @@ def init_app(app: Flask) -> None:
         gate,
         headers,
         health,
+        https,
         logs,
         maintenance,
         origin,
@@ -24,5 +25,18 @@ def init_app(app: Flask) -> None:
         static_files,
     )
 
-    for part in (logs, proxies, gate, maintenance, origin, headers, static_files, pages, errors, health, discovery):
+    for part in (
+        logs,
+        proxies,
+        gate,
+        https,
+        maintenance,
+        origin,
+        headers,
+        static_files,
+        pages,
+        errors,
+        health,
+        discovery,
+    ):
         part.init_app(app)

@@ -26,6 +26,7 @@ WANTED = {
     "Cross-Origin-Opener-Policy": r"same-origin$",
 }
 LAYERS = ["refuse_broken_address", "refuse_foreign_origin", "authorize"]
+ASKED_PLAINLY = ("GET", "POST")
 ERROR_PAGES = (400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503)
 
 
@@ -63,6 +64,21 @@ def check_layers(app: Flask) -> list[Problem]:
         return []
     return [error("configuration.E007", f"before a request the site asks only: {', '.join(asked) or 'nothing'}",
                   hint="let create_app() set up cms.web and cms.accounts, in this order")]  # fmt: skip
+
+
+@register("configuration", deploy=True)
+def check_redirect(app: Flask, config: Config) -> list[Problem]:
+    """configuration.E012: whoever comes by http is not sent on to https."""
+    if not config.SITE_URL.startswith("https://") or not config.TRUSTED_PROXIES:
+        return []
+    headers, plain = {"X-Forwarded-Proto": "http"}, config.SITE_URL.replace("https://", "http://", 1)
+    answers = [
+        app.test_client().open("/search", method=each, base_url=plain, headers=headers) for each in ASKED_PLAINLY
+    ]
+    if [answer.status_code for answer in answers] == [308, 403] and answers[0].location == f"{config.SITE_URL}/search":
+        return []
+    cure = "let create_app() set up cms.web; is an earlier handler answering?"
+    return [error("configuration.E012", "pages and forms are served unencrypted too", hint=cure)]
 
 
 @register("configuration", deploy=True)

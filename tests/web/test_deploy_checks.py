@@ -16,6 +16,7 @@ import cms.web.answer_checks
 import cms.web.checks
 from cms.checks.registry import registry
 from cms.database.target import Target
+from cms.web.https import send_to_https
 from tests.site import running, settings_for
 from tests.test_config import PRODUCTION
 
@@ -89,7 +90,13 @@ def test_a_layer_that_is_missing_or_comes_too_late_is_found(safe: Flask):
     asked.reverse()
     assert find(safe) == ["configuration.E007"]
     asked.clear()
-    assert find(safe) == ["configuration.E007"]
+    assert find(safe) == ["configuration.E007", "configuration.E012"]
+
+
+def test_a_page_that_is_served_unencrypted_too_is_found(safe: Flask):
+    asked = safe.before_request_funcs[None]
+    asked.remove(send_to_https)
+    assert find(safe) == ["configuration.E012"]
 
 
 @pytest.mark.parametrize("switch", ["DEBUG", "TESTING", "TEMPLATES_AUTO_RELOAD"])
