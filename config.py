@@ -33,6 +33,12 @@ def text(value: str) -> str:
     return value.strip()
 
 
+def plain_text(value: str) -> str:
+    if not value.strip().isascii():
+        raise ValueError("give it as the provider shows it: ASCII characters alone")
+    return value.strip()
+
+
 def key_text(value: str) -> str:
     if len(value.strip()) < SHORTEST_SECRET_KEY:
         raise ValueError(f"give at least {SHORTEST_SECRET_KEY} random characters")
@@ -138,6 +144,14 @@ def mail_sender(value: str) -> str:
     return value.strip()
 
 
+def provider_address(value: str) -> str:
+    parts = urlsplit(value.strip())
+    is_here = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not ((parts.scheme == "https" and parts.hostname) or is_here) or "@" in parts.netloc or parts.query:
+        raise ValueError("give an address such as https://login.example.org")
+    return value.strip().rstrip("/")
+
+
 def copy_address(value: str) -> str:
     parts = urlsplit(value.strip())
     known = parts.scheme in {"s3", "gs", "az", "abfs"} and parts.hostname
@@ -194,6 +208,16 @@ class Config:
     POSTS_GO_TO: str = setting(text, "")
     SECOND_FACTOR_ROLES: tuple[str, ...] = setting(role_names, "")
     REGISTRATION: str = setting(choice("closed", "open"), "closed")
+
+    GOOGLE_CLIENT_ID: str | None = setting(plain_text, None)
+    GOOGLE_CLIENT_SECRET: str | None = setting(plain_text, None, secret=True)
+    GITHUB_CLIENT_ID: str | None = setting(plain_text, None)
+    GITHUB_CLIENT_SECRET: str | None = setting(plain_text, None, secret=True)
+    GITHUB_URL: str = setting(provider_address, "https://github.com")
+    OIDC_ISSUER: str | None = setting(provider_address, None)
+    OIDC_CLIENT_ID: str | None = setting(plain_text, None)
+    OIDC_CLIENT_SECRET: str | None = setting(plain_text, None, secret=True)
+    OIDC_NAME: str = setting(text, "your organisation")
 
     ACTIVITY_KEEP_DAYS: int = setting(whole_number(0, 36_500), "365")
 

@@ -14,9 +14,11 @@ def init_app(app: Flask) -> None:
         account_views,
         address_views,
         current,
+        elsewhere_views,
         joining_views,
         my_data,
         notice_views,
+        openid,
         passkey_views,
         private_pages,
         reset_views,
@@ -27,6 +29,7 @@ def init_app(app: Flask) -> None:
 
     current.init_app(app)
     my_data.init_app(app)
+    openid.init_app(app)
     private_pages.init_app(app)
     app.register_blueprint(sign_in_views.signing)
     app.register_blueprint(account_views.account)
@@ -37,6 +40,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(address_views.addresses)
     app.register_blueprint(notice_views.notices)
     app.register_blueprint(passkey_views.passkeys)
+    app.register_blueprint(elsewhere_views.elsewhere)
     private_pages.add_to_menu(app, private_pages.MenuEntry("Profile", "/account/", "account.see"))
     private_pages.add_to_menu(app, private_pages.MenuEntry("E-mail", "/account/email", "account.see"))
     private_pages.add_to_menu(app, private_pages.MenuEntry("Security", "/account/security", "account.see_security"))

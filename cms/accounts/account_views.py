@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import Blueprint, abort, redirect, request
+from flask import Blueprint, abort, current_app, redirect, request
 from werkzeug.wrappers import Response
 
 from cms.accounts.browsers import name_of_browser
+from cms.accounts.connections import find_place
 from cms.accounts.current import address_of_request, count_or_refuse, get_current, lacks_second_factor, needs, now
 from cms.accounts.errors import AccountInvalid, sentence
 from cms.accounts.forms import PasswordForm, ProfileForm
 from cms.accounts.own_account import Profile, change_password, change_profile, read_profile
 from cms.accounts.passkeys import list_passkeys
 from cms.accounts.private_pages import show_private
+from cms.accounts.providers import list_providers
 from cms.accounts.second_factor import read_protection
 from cms.accounts.sessions import end_session, end_sessions, list_sessions
 from cms.accounts.sign_in import GUESSES, GUESSES_AT_ACCOUNT, check_password
@@ -95,7 +97,8 @@ def do_end_others() -> Response:
 
 
 def show_security_form(form: PasswordForm, *, status: int = 200) -> Response:
-    person = get_current()
+    person, providers = get_current(), list_providers(current_app.config)
+    place = find_place(db.session, person.id)
     return show_private(
         "accounts/security.html",
         status=status,
@@ -106,6 +109,8 @@ def show_security_form(form: PasswordForm, *, status: int = 200) -> Response:
         passkeys=list_passkeys(db.session, person.id),
         is_needed=lacks_second_factor(person),
         tokens=list_tokens(db.session, person.id),
+        providers=providers,
+        connected=next((each.title for each in providers if each.key == place), place),
         now=now(),
         done=request.args.get("done"),
     )

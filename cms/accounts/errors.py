@@ -21,6 +21,10 @@ class AccountUnknown(CmsError):
     """Nobody has this username or e-mail address; nothing was changed."""
 
 
+class ProviderFailed(CmsError):
+    """Signing in elsewhere came to nothing; nobody was signed in. what: for people; why: for the log alone."""
+
+
 def sentence(refused: CmsError) -> str:
     """Return why something was refused as a page says it beside the field."""
     return joined(refused.why or refused.what, refused.hint)

@@ -61,14 +61,18 @@ class EmailForm(Form):
     email = EmailField("E-mail address", [NEEDED, Length(max=EMAIL_LIMIT)], render_kw={"autocomplete": "email"})
 
 
-class JoinForm(NewPasswordForm):
-    """What a new account needs."""
+class NewNameForm(Form):
+    """The name of a new account."""
 
     username = StringField(
         "Username",
         [NEEDED, Length(max=USERNAME_LIMIT)],
         render_kw={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"},
     )
+
+
+class JoinForm(NewNameForm, NewPasswordForm):
+    """What a new account with a password needs."""
 
 
 class PasswordForm(NewPasswordForm):

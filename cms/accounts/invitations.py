@@ -118,10 +118,16 @@ def send_registration(session: AnySession, email: str, *, site_url: str, at: dat
         mail = write_mail("accounts/mail/has_account.txt", to=user.email, username=user.username, site_url=site_url)
         send_mail(session, mail, at=at)
         return
-    open_ones = select(Invitation.role, Invitation.invited_by).where(Invitation.ends_at > at)
-    role, by = session.execute(open_ones.where(Invitation.email == email.lower())).one_or_none() or (USER, None)
+    role, by = find_promise(session, email, at=at)
     _, token = store(session, email, role, by=by, at=at)
     send_invitation(session, email, token, inviter=None, site_url=site_url, at=at)
+
+
+def find_promise(session: AnySession, email: str, *, at: datetime) -> tuple[str, UUID | None]:
+    """Return the role that an address will have, and who invited it, if anybody did. One statement."""
+    open_ones = select(Invitation.role, Invitation.invited_by).where(Invitation.ends_at > at)
+    found = session.execute(open_ones.where(Invitation.email == email.lower())).one_or_none()
+    return (found.role, found.invited_by) if found else (USER, None)
 
 
 def send_again(session: AnySession, invitation_id: UUID, *, by: Actor, site_url: str, at: datetime) -> bool:

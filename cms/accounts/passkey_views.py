@@ -22,7 +22,7 @@ from cms.accounts.current import (
     read_cookie,
     set_cookie,
 )
-from cms.accounts.errors import AccountInvalid, sentence
+from cms.accounts.errors import AccountInvalid, sentence, whole_sentence
 from cms.accounts.forms import PasskeyForm, SignInForm
 from cms.accounts.limits import forget_tries
 from cms.accounts.passkeys import (
@@ -142,10 +142,13 @@ def do_finish() -> AnyResponse:
         return redirect("/account/sign-in", 303)
     count_code(step.user_id)
     answer, client = request.form.get("answer", ""), client_of_request()
-    with transaction() as session:
-        secret = finish_by_passkey(session, read_cookie(STEP), answer, client=client, at=now())
-        if secret:
-            forget_tries(session, CODES, str(step.user_id))
+    try:
+        with transaction() as session:
+            secret = finish_by_passkey(session, read_cookie(STEP), answer, client=client, at=now())
+            if secret:
+                forget_tries(session, CODES, str(step.user_id))
+    except AccountInvalid as refused:
+        return show_form(SignInForm(), 422, whole_sentence(refused))
     if secret is None:
         logger.warning("second factor refused address=%s", request.remote_addr)
         return show_form(SignInForm(), 422, "This passkey is not yours, or came too late. Sign in once more.")

@@ -120,12 +120,14 @@ def finish_by_passkey(
 ) -> str | None:
     """Open a session for whose password was right a moment ago; None if the passkey is not theirs. Flushes.
 
-    Each step takes one answer: after a wrong one the password is asked for again.
+    Each step takes one answer: after a wrong one the password is asked for again. Raises AccountInvalid as ``let_in``.
     """
     step = take_step(session, SECOND_FACTOR, step_secret, at=at)
     user_id = step and use_passkey(session, answer, step.details["challenge"], is_alone=False, at=at)
     user = session.get(User, user_id) if step and user_id == step.user_id else None
-    return let_in(session, user, by="passkey", client=client, at=at) if user and user.is_active else None
+    if step is None or user is None or not user.is_active:
+        return None
+    return let_in(session, user, by="passkey", client=client, at=at, about=step.details)
 
 
 def use_passkey(session: AnySession, answer: str, challenge: str, *, is_alone: bool, at: datetime) -> UUID | None:

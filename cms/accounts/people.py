@@ -38,7 +38,7 @@ class RoleShown:
 
 @dataclass(frozen=True)
 class PersonShown:
-    """An account as lists show it. can_sign_in: whether it has a password; an imported author's has none."""
+    """An account as lists show it. can_sign_in: whether anything opens it; nothing an imported author's."""
 
     id: UUID
     username: str
@@ -65,7 +65,8 @@ class PeopleFilter:
 
 COLUMNS = (
     User.uuid, User.username, User.first_name, User.last_name, User.email, User.role, User.is_active,
-    User.is_verified, User.password_hash.is_not(None).label("can_sign_in"), User.created_at,
+    User.is_verified, or_(User.password_hash.is_not(None), User.provider_id.is_not(None)).label("can_sign_in"),
+    User.created_at,
 )  # fmt: skip
 
 

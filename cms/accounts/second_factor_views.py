@@ -23,7 +23,7 @@ from cms.accounts.current import (
     read_cookie,
     set_cookie,
 )
-from cms.accounts.errors import AccountInvalid, sentence
+from cms.accounts.errors import AccountInvalid, sentence, whole_sentence
 from cms.accounts.forms import AppForm, CodeForm
 from cms.accounts.limits import forget_tries
 from cms.accounts.passkeys import list_credentials
@@ -68,11 +68,14 @@ def do_answer() -> AnyResponse:
     if not form.validate():
         return show_code_form(form, step, status=422)
     count_code(step.user_id)
-    with transaction() as session:
-        secret, at = None, now()
-        if use_code(session, step.user_id, form.code.data or "", at=at):
-            secret = finish_sign_in(session, read_cookie(STEP), by="code", client=client_of_request(), at=at)
-            forget_tries(session, CODES, str(step.user_id))
+    try:
+        with transaction() as session:
+            secret, at = None, now()
+            if use_code(session, step.user_id, form.code.data or "", at=at):
+                secret = finish_sign_in(session, read_cookie(STEP), by="code", client=client_of_request(), at=at)
+                forget_tries(session, CODES, str(step.user_id))
+    except AccountInvalid as refused:
+        return show_code_form(form, step, status=422, problem=whole_sentence(refused))
     if secret is None:
         logger.warning("second factor refused address=%s", request.remote_addr)
         return show_code_form(form, step, status=422, problem="This code is wrong, or was used already.")

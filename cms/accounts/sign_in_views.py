@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, Response, redirect, request
+from flask import Blueprint, Response, current_app, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms.accounts.current import (
@@ -24,6 +24,7 @@ from cms.accounts.current import (
 from cms.accounts.forms import ConfirmForm, SignInForm
 from cms.accounts.limits import forget_tries
 from cms.accounts.private_pages import show_private, show_unkept
+from cms.accounts.providers import list_providers
 from cms.accounts.sessions import end_session, prove_session
 from cms.accounts.sign_in import GUESSES, GUESSES_AT_ACCOUNT, GUESSES_FROM_ADDRESS, check_password, sign_in
 from cms.extensions import db, transaction
@@ -102,4 +103,7 @@ def do_confirm() -> AnyResponse:
 
 
 def show_form(form: SignInForm, status: int = 200, problem: str | None = None) -> Response:
-    return show_unkept("accounts/sign_in.html", status=status, form=form, next_path=next_path(), problem=problem)
+    providers = list_providers(current_app.config)
+    return show_unkept(
+        "accounts/sign_in.html", status=status, form=form, next_path=next_path(), problem=problem, providers=providers
+    )

@@ -17,6 +17,7 @@ import cms.web.checks
 from cms.checks.registry import registry
 from cms.database.target import Target
 from cms.web.https import send_to_https
+from tests.accounts.provider import open_provider
 from tests.site import running, settings_for
 from tests.test_config import PRODUCTION
 
@@ -60,6 +61,9 @@ def test_settings_of_a_developer_are_found(sqlite_app: Flask):
         ({"MEDIA_DIR": cms.web.checks.CODE / "media"}, ["configuration.E010"]),
         ({"TRUSTED_PROXIES": 0}, ["configuration.W011"]),
         ({"SECOND_FACTOR_ROLES": ("editor",)}, ["accounts.W002"]),
+        ({"GITHUB_CLIENT_ID": "x", "GITHUB_CLIENT_SECRET": "x"}, []),
+        ({"GITHUB_CLIENT_ID": "x"}, ["accounts.E003"]),
+        ({"OIDC_ISSUER": "https://login.example.org", "OIDC_CLIENT_SECRET": "x"}, ["accounts.E003"]),
     ],
 )
 def test_a_setting_that_is_not_safe_is_found(safe: Flask, settings: dict[str, object], found: list[str]):
@@ -115,3 +119,13 @@ def test_backups_where_files_are_served_are_found(safe: Flask, tmp_path: Path, f
     target = replace(Target.of(safe.config), backup_dir=tmp_path / folder)
     given = {"target": target, "config": safe.extensions["settings"]}
     assert bool(cms.database.backup_checks.check_served_folders(**given)) == found
+
+
+def test_a_provider_that_does_not_answer_or_sends_people_back_unencrypted_is_found(safe: Flask):
+    with open_provider() as provider:
+        names = {"OIDC_ISSUER": provider.url, "OIDC_CLIENT_ID": "x", "OIDC_CLIENT_SECRET": "x"}
+        assert find(safe, **names) == []
+        assert find(safe, "accounts", **names, SITE_URL="http://blog.example.org") == ["accounts.E004"]
+        provider.metadata = {"issuer": "https://another.example"}
+        assert find(safe, **names) == ["accounts.W005"]
+    assert find(safe, **names) == ["accounts.W005"]
