@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from cms import accounts, activity, admin, blogs, exchange, jobs, mail, media, web
+from cms import accounts, activity, admin, api, blogs, exchange, jobs, mail, media, web
 from cms.database.target import MIGRATIONS_DIR
 from cms.extensions import init_extensions
 
@@ -23,7 +23,7 @@ def create_app(config: Config | None = None) -> Flask:
     app = Flask("cms", root_path=web.__path__[0])
     configure(app, config)
     init_extensions(app)
-    for feature in (web, jobs, mail, activity, accounts, media, blogs, exchange, admin):
+    for feature in (web, jobs, mail, activity, accounts, media, blogs, exchange, api, admin):
         feature.init_app(app)
     return app
 

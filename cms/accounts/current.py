@@ -34,6 +34,7 @@ from cms.accounts.tokens import WRONG_TOKENS, find_bearer, touch_token
 from cms.extensions import db, transaction
 from cms.web.origin import SAFE_METHODS
 from cms.web.paths import is_own_path
+from cms.web.problems import Problem, is_for_programs
 
 logger = logging.getLogger(__name__)
 
@@ -98,12 +99,20 @@ def authorize() -> AnyResponse | None:
     if not person.may_ever(permission.name) or (permission.changes and not is_on_purpose(person)):
         abort(403)
     if lacks_second_factor(person) and not permission.name.startswith(OWN_ACCOUNT):
-        return redirect("/account/security?done=needed", 303) if person.session_id else abort(403)
+        return send_on("/account/security?done=needed", "second-factor-needed", "Set a second factor up first")
     if permission.is_dangerous and now() - person.proven_at > PROOF_LASTS:
-        return redirect(url_for("sign_in.show_confirm", next=page_asked_for()), 303)
+        path = url_for("sign_in.show_confirm", next=page_asked_for())
+        return send_on(path, "confirmation-needed", "Prove first, in a browser, who you are")
     if now() - person.used_at > TOUCHED_EVERY:
         note_use(person)
     return None
+
+
+def send_on(path: str, kind: str, what: str) -> AnyResponse:
+    """Send somebody to a page where they do what is missing; a program is told where that is."""
+    if is_for_programs():
+        raise Problem(403, kind, f"{what}, at {path.partition('?')[0]}. Nothing was changed.")
+    return redirect(path, 303) if get_current().session_id else abort(403)
 
 
 def lacks_second_factor(person: Person) -> bool:
@@ -122,6 +131,8 @@ def note_use(person: Person) -> None:
 
 def ask_to_sign_in() -> AnyResponse:
     """Send a reader to the page for it, and from there back. What was sent would be lost on the way, so it stays."""
+    if is_for_programs():
+        raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
     if request.method not in SAFE_METHODS:
         abort(401)
     return redirect(url_for("sign_in.show_sign_in", next=page_asked_for()), 303)

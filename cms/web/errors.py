@@ -13,11 +13,12 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException, NotFound, SecurityError, ServiceUnavailable
 from werkzeug.wrappers import Response
 
+from cms.web.problems import PROBLEM, is_for_programs, show_problem
+
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 5
 SCHEMA_MISSING = {"42P01", "42703", "3F000", "3D000"}  # no such table, column, schema, database
-PROBLEM = "application/problem+json"
 FINDERS = "cms.web.finders"
 Finder = Callable[[str], Response | None]
 
@@ -73,7 +74,7 @@ def ask_before_404(app: Flask, finder: Finder) -> None:
 
 def find_or_show_error(error: NotFound) -> Response:
     """Answer for an address that no page has: a finder's answer, else the error page."""
-    if request.method not in {"GET", "HEAD"}:
+    if request.method not in {"GET", "HEAD"} or is_for_programs():
         return show_error(error)
     try:
         for finder in current_app.extensions[FINDERS]:
@@ -89,11 +90,13 @@ def show_error(error: HTTPException, message: Message | None = None) -> Response
 
     A program that asks for JSON gets the same as a problem of RFC 9457. message: in place of the code's own.
     """
-    response = make_response(error.get_response())
     if error.code is None or error.code < 400:  # noqa: PLR2004 - a redirect, which is raised like an error
-        return response
+        return make_response(error.get_response())
     if isinstance(error, SecurityError):
         logger.warning("host refused host=%r: it is not in TRUSTED_HOSTS", request.environ.get("HTTP_HOST"))
+    if is_for_programs():
+        return show_problem(error)
+    response = make_response(error.get_response())
     message = message or MESSAGES.get(error.code) or Message(error.name, "That is all we know about it.")
     if wants_json():
         problem = {"type": "about:blank", "title": message.title, "status": error.code, "detail": message.text}

@@ -23,6 +23,7 @@ PAGES = [
     "/search?q=words",
     "/archive/",
     "/archive/2026/",
+    "/api/v1/docs",
 ]
 EXPECTED = "Failed to load resource: the server responded with a status of"  # the error page itself
 LAYOUT_SHIFT = """
