@@ -26,20 +26,14 @@ from cms.accounts.errors import ProviderFailed
 from cms.accounts.identities import checked_email, provider_id_of
 from cms.accounts.models import User, UserSession
 from cms.extensions import db, transaction
-from tests.accounts.provider import Provider, open_provider, rsa_key, say
-from tests.accounts.test_elsewhere import come_back, leave, travel
+from tests.accounts.provider import Provider, rsa_key, say
+from tests.accounts.travels import come_back, leave, travel
 from tests.people import add_person
 from tests.site import running, settings_for
 
 NOT_JSON = (b"", b"<html>", b"\xff\xfe", b"[" * 20_000, b"{", b"9" * 5000, b"x" * 600_000)
 NONSENSE = (*NOT_JSON, b"null", b"[]", b"1", b'"x"', b"{}", b"NaN")
 KEY = rsa_key().as_dict(private=False)
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    with open_provider() as opened:
-        yield opened
 
 
 @pytest.fixture

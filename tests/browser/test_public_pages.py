@@ -38,15 +38,20 @@ TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFr
 
 
 @contextmanager
-def opened(browser: Browser, address: str, *, width: int = DESKTOP, scheme: str = "light") -> Iterator[Page]:
-    """Open an address; at the end no script may have failed and no policy been broken."""
-    origin = "/".join(address.split("/")[:3])
+def opened(
+    browser: Browser, address: str, *, width: int = DESKTOP, scheme: str = "light", guest: str | None = None
+) -> Iterator[Page]:
+    """Open an address; at the end no script may have failed and no policy been broken.
+
+    guest: another origin that pages may lead to.
+    """
+    origins = tuple("/".join(each.split("/")[:3]) for each in (address, guest) if each)
     complaints: list[str] = []
 
     def watch(page: Page) -> None:
         page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: None if asked.url.startswith(origin) else complaints.append(asked.url))
+        page.on("request", lambda asked: None if asked.url.startswith(origins) else complaints.append(asked.url))
 
     view = {"width": width, "height": 900}
     with browser.new_context(viewport=view, color_scheme=scheme, reduced_motion="reduce") as context:
