@@ -106,6 +106,13 @@ def web_address(value: str) -> str:
     return value.strip().rstrip("/")
 
 
+def origins(value: str) -> tuple[str, ...]:
+    for each in words(value):
+        if web_address(each) != f"{urlsplit(each).scheme}://{urlsplit(each).netloc}":
+            raise ValueError("give addresses without a path, such as https://app.example.org")
+    return words(value)
+
+
 def database_address(value: str) -> str:
     if not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://")):
         raise ValueError("begin it with sqlite:/// or postgresql://")
@@ -225,6 +232,9 @@ class Config:
     JOBS_THREADS: int = setting(whole_number(1, 64), "2")
 
     REDIS_URL: str | None = setting(redis_address, None, secret=True)
+
+    API_ORIGINS: tuple[str, ...] = setting(origins, "")
+    API_CHANGES_PER_MIN: int = setting(whole_number(1, 1_000_000), "600")
 
     POSTS_PER_PAGE: int = setting(whole_number(1, 100), "10")
     MAX_CONTENT_LENGTH: int = setting(whole_number(1024, 1 << 30), "2097152")

@@ -24,7 +24,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from cms.accounts.limits import COUNTER, Limit, count_try
+from cms.accounts.limits import COUNTER, Count, Limit, count_try
 from cms.accounts.permissions import PERMISSIONS, VISITOR, Permission
 from cms.accounts.redis_limits import RedisCounter
 from cms.accounts.sessions import LASTS, PROOF_LASTS, TOUCHED_EVERY, Client, Person, find_person, touch_session
@@ -271,12 +271,13 @@ def address_of_request() -> str:
     return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False))  # noqa: PLR2004
 
 
-def count_or_refuse(*tries: tuple[Limit, str]) -> None:
+def count_or_refuse(*tries: tuple[Limit, str]) -> list[Count]:
     """Count one try against each limit, for whom it counts; 429 with the time to wait if one of them is passed."""
     counter: RedisCounter | None = current_app.extensions[COUNTER]
-    wait_s = counter.count(tries) if counter else None
-    if wait_s is None:
+    counts = counter.count(tries) if counter else None
+    if counts is None:
         with transaction() as session:
-            wait_s = max(count_try(session, limit, whom, at=now()) for limit, whom in tries)
-    if wait_s:
+            counts = [count_try(session, limit, whom, at=now()) for limit, whom in tries]
+    if wait_s := max(count.wait_s for count in counts):
         raise TooManyRequests(retry_after=wait_s)
+    return counts

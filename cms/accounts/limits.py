@@ -30,10 +30,28 @@ class Limit:
     within: timedelta
 
 
-def count_try(session: AnySession, limit: Limit, whom: str, *, at: datetime) -> int:
+@dataclass(frozen=True)
+class Count:
+    """How often something was tried. ends_in_s: when it begins again."""
+
+    limit: Limit
+    used: int
+    ends_in_s: int
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.limit.times - self.used)
+
+    @property
+    def wait_s(self) -> int:
+        """The seconds to wait if the limit is passed, else 0."""
+        return 0 if self.used <= self.limit.times else self.ends_in_s
+
+
+def count_try(session: AnySession, limit: Limit, whom: str, *, at: datetime) -> Count:
     """Count one try, in one statement that is exact for any number of processes, before what is tried.
 
-    whom: what is counted by; only its hash is stored. Returns the seconds to wait if the limit is passed, else 0.
+    whom: what is counted by; only its hash is stored.
     """
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     is_over = RateLimit.ends_at <= at
@@ -46,7 +64,7 @@ def count_try(session: AnySession, limit: Limit, whom: str, *, at: datetime) -> 
         },
     )
     count, ends_at = session.execute(again.returning(RateLimit.count, RateLimit.ends_at)).one()
-    return 0 if count <= limit.times else max(1, round((ends_at - at).total_seconds()))
+    return Count(limit, count, max(1, round((ends_at - at).total_seconds())))
 
 
 def forget_tries(session: AnySession, limit: Limit, whom: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from cms.accounts.limits import Limit, key_of
+from cms.accounts.limits import Count, Limit, key_of
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -35,16 +35,16 @@ class RedisCounter:
         self._redis = Redis.from_url(url, socket_timeout=WAIT_S, socket_connect_timeout=WAIT_S, retry=once)
         self._away_until = 0.0
 
-    def count(self, tries: Sequence[tuple[Limit, str]]) -> int | None:
-        """Count one try against each limit; returns the seconds to wait, 0 if none is passed, None if Redis is away."""
+    def count(self, tries: Sequence[tuple[Limit, str]]) -> list[Count] | None:
+        """Count one try against each limit; None if Redis is away."""
 
-        def send() -> int:
+        def send() -> list[Count]:
             pipe = self._redis.pipeline()
             for limit, whom in tries:
                 count_in(pipe, limit, whom)
             answers = pipe.execute()
             counts = zip(tries, answers[1::3], answers[2::3], strict=True)
-            return max(0 if count <= limit.times else max(1, left_ms // 1000) for (limit, _), count, left_ms in counts)
+            return [Count(limit, count, max(1, left_ms // 1000)) for (limit, _), count, left_ms in counts]
 
         return self._ask(send)
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 def init_app(app: Flask) -> None:
     """Register every operation: importing a module declares those of its feature."""
-    from . import blog_moves, blogs, docs, document, operations, versions  # noqa: F401, PLC0415
+    from . import blog_moves, blogs, cors, docs, document, limits, operations, versions  # noqa: F401, PLC0415
 
     app.register_blueprint(operations.api)
+    limits.init_app(app)
+    cors.init_app(app)

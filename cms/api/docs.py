@@ -22,6 +22,8 @@ EXPLAINED = {
     "no-json": "The body cannot be read as JSON.",
     "no-way": "From the state in which the post is, this does not lead on, or something that it needs is missing.",
     "unsaved-text": "You wrote something in the editor and did not save it. Save or discard it there first.",
+    "bad-key": "What stands in Idempotency-Key is no key, or this operation takes none.",
+    "key-used": "An Idempotency-Key is for one request and its repetitions; make a new one.",
     "taken": "Another account has the username or the e-mail address.",
     "last-admin": "Nobody would be left who may run the site.",
     "second-factor-needed": "Your role needs a second factor, which you have not set up yet.",

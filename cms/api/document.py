@@ -37,7 +37,8 @@ Times are in UTC. What is not described is refused: parameters, fields, media ty
 addresses in `next`.
 
 Whoever changes something says what they have seen: `If-Match` with the ETag of the last answer. If somebody else was
-faster, nothing is changed, and the answer says who, when, and where the difference is shown."""
+faster, nothing is changed, and the answer says who, when, and where the difference is shown. A change that got no
+answer can be sent again, if it had an `Idempotency-Key`: it is made once, and the answer is the same."""
 
 
 class ErrorPlace(BaseModel):
@@ -153,10 +154,16 @@ def query_of(operation: Operation) -> list[Schema]:
 
 
 def headers_of(operation: Operation) -> list[Schema]:
-    if not operation.matches:
-        return []
-    about = "The ETag of what you have seen."
-    return [{"name": "If-Match", "in": "header", "required": True, "description": about, "schema": {"type": "string"}}]
+    text: Schema = {"type": "string"}
+    shown = []
+    if operation.matches:
+        about = "The ETag of what you have seen."
+        shown.append({"name": "If-Match", "in": "header", "required": True, "description": about, "schema": text})
+    if operation.method != "GET" and not operation.is_secret:
+        about = "Any text of your own, a new one for each change: the request may then be sent again within 24 hours."
+        key = {**text, "pattern": "^[!-~]{1,255}$"}
+        shown.append({"name": "Idempotency-Key", "in": "header", "description": about, "schema": key})
+    return shown
 
 
 def responses_of(operation: Operation) -> Schema:
@@ -189,6 +196,10 @@ def headers_of_answer(operation: Operation) -> Schema:
         headers["ETag"] = {"description": "Stands for its state.", "schema": text}
     if operation.status == CREATED:
         headers["Location"] = {"description": "Where it is.", "schema": text}
+    if operation.method != "GET":
+        headers["RateLimit"] = {"description": "How many changes are left in this minute.", "schema": text}
+        headers["RateLimit-Policy"] = {"description": "How many there are in a minute.", "schema": text}
+        headers["Idempotency-Replayed"] = {"description": "true: the answer to the first request.", "schema": text}
     if "before" in operation.query.model_fields:
         headers["Link"] = {"description": "The pages beside this one (RFC 8288).", "schema": text}
     return headers

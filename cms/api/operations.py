@@ -17,9 +17,12 @@ from sqlalchemy.exc import NoResultFound
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 from werkzeug.wrappers import Response
 
-from cms.accounts.current import needs
+from cms.accounts.current import needs, now
+from cms.accounts.queries import AnySession
 from cms.api.answers import Answer, invalid, respond
+from cms.api.limits import count_change
 from cms.api.refusals import REFUSALS, problem_of
+from cms.api.repeating import Repeatable, find_kept, keep, repeatable_of_request
 from cms.api.shapes import Query
 from cms.extensions import transaction
 from cms.web.paging import CursorInvalid
@@ -38,7 +41,7 @@ class Operation:
     """One address and method.
 
     name: of the function. query, body, answer: the shapes. matches: it wants If-Match. etag: its answer has
-    one, and If-None-Match is heard. about: what the documentation
+    one, and If-None-Match is heard. is_secret: its answer is shown once and kept nowhere. about: what the documentation
     says of it, its first line for the list.
     """
 
@@ -52,6 +55,7 @@ class Operation:
     status: int = 200
     matches: bool = False
     etag: bool = False
+    is_secret: bool = False
     about: str = ""
 
     @property
@@ -94,9 +98,11 @@ def writes(method: str, path: str, permission: str, answer: Any, **more: Any) ->
             sent = (read_body(operation),) if operation.body else ()
             if operation.matches:
                 refuse_unconditional()
+            this = repeatable_of_request(is_secret=operation.is_secret)
+            count_change()
             try:
                 with transaction() as session:
-                    return respond(view(session, *sent, **parts), operation.status)
+                    return once(session, this, lambda: respond(view(session, *sent, **parts), operation.status))
             except NoResultFound as error:
                 raise NotFound from error
             except tuple(REFUSALS) as refused:
@@ -106,6 +112,17 @@ def writes(method: str, path: str, permission: str, answer: Any, **more: Any) ->
         return view
 
     return declare
+
+
+def once(session: AnySession, this: Repeatable | None, answer: Callable[[], Response]) -> Response:
+    """Return the answer, or the one that was given when the request came for the first time."""
+    if this is None:
+        return answer()
+    if (kept := find_kept(session, this, at=now())) is not None:
+        return kept
+    response = answer()
+    keep(session, this, response)
+    return response
 
 
 def describe(view: View, method: str, path: str, permission: str, **more: Any) -> Operation:  # Any: of Operation

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Flask, abort, request
+from flask import Flask, abort, current_app, request
+
+from cms.web.problems import is_for_programs
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -25,6 +27,8 @@ def refuse_foreign_origin() -> None:
 
 
 def comes_from_here() -> bool:
+    if is_for_programs() and request.headers.get("Origin") in current_app.config["API_ORIGINS"]:
+        return True
     if (site := request.headers.get("Sec-Fetch-Site")) is not None:
         return site in {"same-origin", "none"}
     origin = request.headers.get("Origin")

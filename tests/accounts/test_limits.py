@@ -30,7 +30,7 @@ def _context(app: Flask) -> Iterator[None]:
 @pytest.mark.usefixtures("_context")
 def test_a_limit_says_how_long_to_wait_and_ends_by_itself():
     with transaction() as session:
-        waits = [count_try(session, THREE, "Ada", at=NOON + MINUTE * number) for number in range(7)]
+        waits = [count_try(session, THREE, "Ada", at=NOON + MINUTE * number).wait_s for number in range(7)]
         assert waits == [0, 0, 0, 120, 60, 0, 0]
 
 
@@ -39,10 +39,10 @@ def test_each_is_counted_alone_and_by_name_whatever_the_case():
     with transaction() as session:
         for _ in range(3):
             count_try(session, THREE, "ada", at=NOON)
-        assert count_try(session, THREE, "ben", at=NOON) == 0
-        assert count_try(session, THREE, "ADA", at=NOON) > 0
+        assert count_try(session, THREE, "ben", at=NOON).wait_s == 0
+        assert count_try(session, THREE, "ADA", at=NOON).wait_s > 0
         forget_tries(session, THREE, "ada")
-        assert count_try(session, THREE, "ada", at=NOON) == 0
+        assert count_try(session, THREE, "ada", at=NOON).wait_s == 0
 
 
 @pytest.mark.usefixtures("_context")
@@ -58,7 +58,7 @@ def test_who_is_counted_cannot_be_read_from_the_table_and_what_is_over_goes():
 def test_of_eight_at_once_as_many_pass_as_may(app: Flask):
     def attempt(_number: int) -> int:
         with app.app_context(), transaction() as session:
-            return count_try(session, THREE, "ada", at=NOON)
+            return count_try(session, THREE, "ada", at=NOON).wait_s
 
     with ThreadPoolExecutor(8) as threads:
         assert sorted(threads.map(attempt, range(8)))[:4] == [0, 0, 0, 300]

@@ -117,6 +117,10 @@ def rows_of(person: object, blog: object) -> dict[str, tuple[dict[str, object], 
             {"secret_hash": "0" * 64, "kind": "code", "user_id": person, "details": {"next": "/ä"}},
             "ends_at",
         ),
+        "kept_answers": (
+            {"key_hash": "0" * 64, "user_id": person, "request_hash": "1" * 64, "status": 201, "body": "ä"},
+            "ends_at",
+        ),
         "rate_limits": ({"key": "sign-in:0", "count": 1}, "ends_at"),
     }
 
