@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 COMMANDS = "cms.management.commands"
 INTERRUPTED = 130
 TERMINATED = 143
+AGAIN_S = 0.01
 T = TypeVar("T")
 Confirm = Callable[[str], None]
 """Asks a question about losing something; returns if the answer is yes, raises Refused otherwise."""
@@ -232,15 +233,33 @@ def fail(message: str, exit_code: int) -> NoReturn:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal raise Terminated instead of ending the process on the spot."""
+    """Let SIGTERM and a closed terminal raise Terminated instead of ending the process on the spot.
+
+    A stop that falls into a finalizer or a weak reference's callback, which nobody can raise out of, is raised again.
+    """
 
     def leave(_number: int, _frame: object) -> NoReturn:
         raise Terminated
 
+    def keep_stop(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt | Terminated):
+            former_hook(unraisable)
+            return
+        stop = type(unraisable.exc_value)
+
+        def leave_again(_number: int, _frame: object) -> NoReturn:
+            raise stop
+
+        signal.signal(signal.SIGALRM, leave_again)
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+
+    former_hook, sys.unraisablehook = sys.unraisablehook, keep_stop
     former = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    former[signal.SIGALRM] = signal.getsignal(signal.SIGALRM)
     try:
         yield
     finally:
+        sys.unraisablehook = former_hook
         for number, handler in former.items():
             signal.signal(number, handler)
 

@@ -54,7 +54,8 @@ def test_of_eight_runs_at_once_one_migrates_and_all_succeed(target, environment,
 
 
 def test_on_postgresql_the_lock_is_free_as_soon_as_its_holder_is_done(postgres_target):
-    held = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {pglock.DEPLOY_LOCK}"
+    held = f"""SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {pglock.DEPLOY_LOCK}
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
     with connected(postgres_target) as onlooker:
         for _ in range(50):
             with engine_for(postgres_target).deploy_lock(postgres_target, print):

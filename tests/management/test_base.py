@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,3 +162,21 @@ def test_an_error_while_tidying_up_after_a_sigterm_does_not_hide_it():
     done = run("--number", "10")
     assert done.exit_code == 143
     assert "stopped before the end" in done.stderr
+
+
+def wait_in_vain(number):
+    """Send a signal from where nothing can be raised, and wait for what it does."""
+    watched = Outcome(1)
+    watching = weakref.ref(watched, lambda _: signal.raise_signal(number))
+    del watched
+    assert watching() is None
+    threading.Event().wait(5)
+
+
+STOPS = [(signal.SIGTERM, base.Terminated), (signal.SIGHUP, base.Terminated), (signal.SIGINT, KeyboardInterrupt)]
+
+
+@pytest.mark.parametrize(("number", "stop"), STOPS)
+def test_a_stop_that_falls_into_a_callback_of_python_is_not_lost(number, stop):
+    with base.stoppable(), pytest.raises(stop):
+        wait_in_vain(number)
