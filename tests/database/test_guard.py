@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cms.database.errors import MigrationFailed
-from cms.database.expected import replay_history
+from cms.database.expected import read_expected
 from cms.database.fingerprint import read_fingerprint
 from cms.database.history import list_revisions, load_scripts
 from cms.database.target import Limits, Target, parse_url
@@ -60,16 +59,16 @@ def extras(target):
     with connected(target) as connection:
         found = read_fingerprint(connection)
         current = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
-    return set(found.missing_from(replay_history(target, load_scripts(target))[current]))
+    return set(found.missing_from(read_expected(target, load_scripts(target))[current]))
 
 
-@pytest.mark.parametrize("statements", KEPT.values(), ids=KEPT)
-def test_what_is_beside_the_history_survives_every_step_there_and_back(sqlite_target, statements):
+def test_what_is_beside_the_history_survives_every_step_there_and_back(sqlite_target):
     upgrade(sqlite_target, FIRST)
     fill(sqlite_target)
-    run(sqlite_target, statements)
+    for number, statements in enumerate(KEPT.values()):
+        make(sqlite_target, statements, number)
     own = extras(sqlite_target)
-    assert own
+    assert len(own) > len(KEPT)
     for revision in list_revisions(load_scripts(sqlite_target))[1:]:
         upgrade(sqlite_target, revision.id)
         assert extras(sqlite_target) == own, revision.title
@@ -172,28 +171,27 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(pieces=PIECES)
 def test_any_mixture_is_kept_whole_or_nothing_changes(pieces):
     with TemporaryDirectory() as folder:
         target = Target(parse_url(f"sqlite:///{folder}/cms.db"), Path(folder), limits=Limits(retry_s=0))
         upgrade(target, FIRST)
-        made = [piece for number, piece in enumerate(pieces) if make(target, piece, number)]
+        for number, piece in enumerate(pieces):
+            make(target, piece, number)
         fill(target)
         own, before = extras(target), digests(target)
         try:
             upgrade(target)
         except MigrationFailed:
             assert digests(target) == before
-            assert any(piece in made for piece, _ in LOST.values())
+            assert any(piece in pieces for piece, _ in LOST.values())
         assert extras(target) == own
         assert count(target, "blogs") == 3
 
 
 def make(target, piece, number):
-    """Run a piece under names of its own; one that needs a column or name that another took is left out."""
-    own = replace(target)
+    """Run a piece under names of its own."""
     for name in ("TRIGGER t ", "INDEX i ", "VIEW v ", "VIEW w ", "FROM v", "TABLE child ", "COLUMN shelf ", "(shelf "):
         piece = piece.replace(name, f"{name.rstrip()}{number}{' ' if name.endswith(' ') else ''}")
-    run(own, piece)
-    return True
+    run(target, piece)

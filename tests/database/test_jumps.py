@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cms.database.expected import replay_history
+from cms.database.expected import read_expected
 from cms.database.fingerprint import is_counted, read_fingerprint
 from cms.database.history import get_head, list_revisions, load_scripts
 from cms.database.target import MIGRATIONS_DIR, Target, parse_url
@@ -27,7 +27,7 @@ def schema(target):
 def test_one_run_and_single_steps_lead_to_the_same_site_and_back(target, start):
     upgrade(target, start)
     fill(target)
-    expected = replay_history(target, load_scripts(target))
+    expected = read_expected(target, load_scripts(target))
     before = rows(target)
 
     upgrade(target)
