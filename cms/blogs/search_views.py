@@ -20,7 +20,7 @@ search = Blueprint("search", __name__)
 
 @search.get("/search")
 def show_search() -> Response:
-    """Show a box, and what was found; search engines are told to leave the page out."""
+    """Show a box, and what was found; search engines are told to leave out what others searched for."""
     typed = (one_argument("q") or "").strip()[:TYPED_LIMIT]
     number = page_number()
     words = words_of(typed)

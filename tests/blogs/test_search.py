@@ -191,6 +191,9 @@ def test_the_page_of_results_is_for_no_search_engine_and_anybody_may_keep_it(sit
     answer = client.get("/search?q=fox")
     assert '<meta name="robots" content="noindex, follow">' in answer.text
     assert answer.headers["Cache-Control"].startswith("public")
+    empty = client.get("/search").text
+    assert "noindex" not in empty
+    assert '<meta name="description" content="Search the titles, summaries and texts' in empty
 
 
 # --- what a reader types is never an operator ----------------------------------------------------------------------
