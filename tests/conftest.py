@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cms.database.target import Limits, Target, parse_url
+from tests.database.copies import COPIES
 from tests.postgres import PostgresPlugin, PostgresServer
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def postgres(request: pytest.FixtureRequest) -> PostgresServer:
     """Return the run's own server, shared by all workers."""
     return request.config.pluginmanager.get_plugin("cms-postgres").server()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def copies() -> Iterator[None]:
+    """Remove at the end of the run the databases from which others were copied."""
+    yield
+    COPIES.close()
 
 
 @pytest.fixture

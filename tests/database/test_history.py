@@ -81,11 +81,11 @@ def test_the_head_is_what_the_models_say(target):
 
 def test_replaying_the_history_in_a_scratch_place_gives_each_revisions_schema(target):
     scripts = load_scripts(target)
+    expected = replay_history(target, scripts)
     for revision in list_revisions(scripts):
         upgrade(target, revision.id)
         with connected(target) as connection:
-            found = read_fingerprint(connection)
-        assert replay_history(target, scripts)[revision.id] == found, revision.title
+            assert read_fingerprint(connection) == expected[revision.id], revision.title
     with connected(target) as connection:
         assert "cms_fingerprint" not in sa.inspect(connection).get_schema_names()
 

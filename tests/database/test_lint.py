@@ -21,7 +21,7 @@ from cms.database.lint import squawk
 from cms.database.lint.report import LintReport, lint_migrations
 from cms.database.target import Target
 from tests.database.planted import GOOD, PLANTED
-from tests.database.rows import FIRST, NEWEST, SECOND, connected, count_after, upgrade
+from tests.database.rows import FIRST, NEWEST, REVISIONS, SECOND, connected, count_after, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANT = "feedfacecafe"
@@ -317,22 +317,22 @@ def wrong_tree(tmp_path):
 
 
 def test_a_finding_ends_the_command_with_3_and_names_file_and_line(environment, wrong_tree):
-    done = run(environment, "--since", "c05d", tree=wrong_tree)
+    done = run(environment, "--since", REVISIONS[-2], tree=wrong_tree)
     assert done.returncode == 3, done.stderr
     assert done.stdout.startswith("migrations/versions/20990101_0000_planted.py:1: ")
     assert "[message]" in done.stdout
 
 
 def test_findings_are_shown_as_annotations_of_a_pull_request(environment, wrong_tree):
-    done = run(environment, "--since", "c05d", "--format", "github", tree=wrong_tree)
+    done = run(environment, "--since", REVISIONS[-2], "--format", "github", tree=wrong_tree)
     assert done.returncode == 3
     first = "::error file=migrations/versions/20990101_0000_planted.py,line=1,title=message::the message 'wip' does not"
     assert done.stdout.startswith(first)
 
 
 def test_format_json_is_what_json_prints(environment, wrong_tree):
-    one = json.loads(run(environment, "--since", "c05d", "--format", "json", tree=wrong_tree).stdout)
-    other = json.loads(run(environment, "--since", "c05d", "--json", tree=wrong_tree).stdout)
+    one = json.loads(run(environment, "--since", REVISIONS[-2], "--format", "json", tree=wrong_tree).stdout)
+    other = json.loads(run(environment, "--since", REVISIONS[-2], "--json", tree=wrong_tree).stdout)
     assert one["findings"] == other["findings"] != []
     assert one.keys() == other.keys()
 
