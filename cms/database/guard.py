@@ -176,6 +176,8 @@ class Memory:
         """
         said = list(statements)
         rebuilt = {found[1].lower() for each in said if (found := RENAME_OF_A_REBUILD.match(each))}
+        if not rebuilt:
+            return
         dropped = {(found[1].lower(), found[2].lower()) for each in said for found in DROPS.finditer(each)}
         after = read_fingerprint(self._connection)
         there = {(fact.kind, fact.name) for fact in after.facts}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 TOKEN = re.compile(
     r"""(?P<skipped> \s+ | --[^\n]* | /\*.*?(?:\*/|\Z) )
@@ -19,9 +20,13 @@ CLOSE_TO_THE_NEXT = frozenset("(.")
 CLOSE_TO_THE_LAST = frozenset("),.")
 
 
-def tokens(sql: str) -> list[str]:
-    """Return the tokens of a text, without white space and comments."""
-    return [found.group() for found in TOKEN.finditer(sql) if not found.group("skipped")]
+@lru_cache(maxsize=1000)
+def tokens(sql: str) -> tuple[str, ...]:
+    """Return the tokens of a text, without white space and comments.
+
+    Remembered: from one revision to the next nearly every table and index is the same.
+    """
+    return tuple(found.group() for found in TOKEN.finditer(sql) if not found.group("skipped"))
 
 
 def spelled(parts: Sequence[str]) -> str:
