@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,6 +17,17 @@ if TYPE_CHECKING:
 CODE = Path(__file__).parents[1]
 SHORTEST_KEY = 32
 FEWEST_CHARACTERS = 5
+SHIPPED = (
+    "*.md",
+    "docs/*.md",
+    "*.yaml",
+    ".env*",
+    "Dockerfile",
+    "*.sh",
+    "deploy/*",
+    ".github/workflows/*",
+    "tests/*.py",
+)
 
 
 @register("configuration", deploy=True)
@@ -27,12 +40,20 @@ def check_environment(config: Config) -> list[Problem]:
 
 @register("configuration", deploy=True)
 def check_secret_key(config: Config) -> list[Problem]:
-    """configuration.E002: SECRET_KEY is short or hardly varied."""
+    """configuration.E002: SECRET_KEY is short, hardly varied, or printed in a file that everybody has."""
     key = config.SECRET_KEY
-    if len(key) >= SHORTEST_KEY and len(set(key)) >= FEWEST_CHARACTERS and "development" not in key:
+    is_long = len(key) >= SHORTEST_KEY and len(set(key)) >= FEWEST_CHARACTERS
+    if is_long and "development" not in key and not any(key in text for text in read_shipped()):
         return []
     cure = 'make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"'
     return [error("configuration.E002", "SECRET_KEY can be guessed", hint=cure)]
+
+
+def read_shipped() -> Iterator[str]:
+    """Yield the texts of this tree in which examples of settings stand."""
+    for path in sorted(itertools.chain(*(CODE.parent.glob(pattern) for pattern in SHIPPED))):
+        if path.is_file():
+            yield path.read_text(encoding="utf-8", errors="replace")
 
 
 @register("configuration", deploy=True)

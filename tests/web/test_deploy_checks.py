@@ -58,6 +58,8 @@ def test_settings_of_a_developer_are_found(sqlite_app: Flask):
     [
         ({"TRUSTED_HOSTS": ("*",)}, ["configuration.E004"]),
         ({"SECRET_KEY": "x" * 99}, ["configuration.E002"]),
+        ({"SECRET_KEY": "qT7-k2Vw9xZ_pL4mN8sR1dF6gH3jB5cY0aE"}, []),
+        ({"SECRET_KEY": "the newest schema and serves the site"}, ["configuration.E002"]),  # in README.md
         ({"MEDIA_DIR": cms.web.checks.CODE / "media"}, ["configuration.E010"]),
         ({"TRUSTED_PROXIES": 0}, ["configuration.W011"]),
         ({"SECOND_FACTOR_ROLES": ("editor",)}, ["accounts.W002"]),
