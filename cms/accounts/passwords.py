@@ -60,18 +60,25 @@ LOOKS_LIKE = str.maketrans("@$0134578!", "asoieastbi")
 
 @cache
 def common_words() -> frozenset[str]:
-    """Return the words that lists of passwords found in breaches begin with."""
-    return frozenset(FILE.read_text(encoding="utf-8").split())
+    """Return passwords that were found in breaches, and words that such passwords are made of."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - 12 MB, which no page of a reader needs
+
+    return frozenset(FREQUENCY_LISTS["passwords"]) | frozenset(FILE.read_text(encoding="utf-8").split())
 
 
 def is_common(password: str, *names: str) -> bool:
     """Tell whether it is one of the passwords that everybody tries first, or little more than the person's own name.
 
-    Known without asking anybody: a list of words, with digits and signs around or in place of letters, keys in a row,
-    and few different characters.
+    Known without asking anybody: 30,000 passwords of breaches, with digits and signs around or in place of letters,
+    keys in a row, and few different characters.
     """
     typed = password.lower()
-    plain = {typed.strip(SIGNS), typed.strip(SIGNS).translate(LOOKS_LIKE), typed.translate(LOOKS_LIKE).strip(SIGNS)}
+    plain = {
+        typed,
+        typed.strip(SIGNS),
+        typed.strip(SIGNS).translate(LOOKS_LIKE),
+        typed.translate(LOOKS_LIKE).strip(SIGNS),
+    }
     own = {part for name in names for part in (name.lower(), name.lower().partition("@")[0])}
     return (
         len(set(typed)) < FEWEST_CHARACTERS

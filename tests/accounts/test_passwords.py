@@ -13,6 +13,7 @@ from cms.accounts.passwords import is_common
         "password", "Password1!", "P@ssw0rd", "passw0rd2026", "qwerty123", "12345678", "87654321", "letmein!!",
         "aaaaaaaa", "abcabcabc", "iloveyou1", "asdfghjkl", "Dragon99", "        ", "11111111", "ada.byron",
         "Ada.Byron1815", "ada@example.org",
+        "1qaz2wsx", "Mercedes", "El3phant!!", "rush2112", "marlboro99",
     ],
 )  # fmt: skip
 def test_what_everybody_tries_first_is_known(password: str):
