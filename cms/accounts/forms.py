@@ -14,7 +14,7 @@ from wtforms import (
 )
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from cms.accounts.own_account import LONGEST_BIO, LONGEST_WEBSITE
+from cms.accounts.own_account import LONGEST_BIO, LONGEST_GENDER, LONGEST_WEBSITE
 from cms.accounts.services import EMAIL_LIMIT, NAME_LIMIT, PASSWORD_LONGEST, PASSWORD_SHORTEST, USERNAME_LIMIT
 from cms.accounts.time_zones import list_time_zones
 from cms.accounts.tokens import DAYS
@@ -93,6 +93,9 @@ class ProfileForm(Form):
     bio = TextAreaField("About you", [Length(max=LONGEST_BIO)], render_kw={"rows": 3})
     website = StringField("Website", [Length(max=LONGEST_WEBSITE)], render_kw=given("url"))
     country = StringField("Country", [Length(max=NAME_LIMIT)], render_kw=given("country-name"))
+    date_of_birth = StringField("Date of birth", render_kw={"type": "date", **given("bday")})
+    gender = StringField("Gender", [Length(max=LONGEST_GENDER)], render_kw=given("sex"))
+    phone_number = StringField("Telephone number", [Length(max=NAME_LIMIT)], render_kw={"type": "tel", **given("tel")})
     timezone = SelectField(
         "Time zone",
         choices=lambda: [("", "UTC"), *((name, name.replace("_", " ")) for name in list_time_zones())],

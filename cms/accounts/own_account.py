@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -23,6 +24,9 @@ from cms.web.logs import escaped
 
 LONGEST_BIO = 160
 LONGEST_WEBSITE = 500
+LONGEST_GENDER = 50
+PHONE = re.compile(r"[+]?[0-9 ()./-]{2,19}")
+EARLIEST_BIRTHDAY = date(1800, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,22 @@ class Profile:
     website: str | None
     country: str | None
     timezone: str | None
+    date_of_birth: str | None
+    gender: str | None
+    phone_number: str | None
 
 
 def change_profile(session: AnySession, user_id: UUID, profile: Profile, *, by: Actor, at: datetime) -> None:
     """Store what somebody tells about themselves. Raises AccountInvalid."""
     user = session.get_one(User, user_id)
     user.first_name, user.last_name = checked_name(profile.first_name), checked_name(profile.last_name)
-    user.bio, user.website = checked_bio(profile.bio), checked_website(profile.website)
+    user.bio, user.website = checked_line(profile.bio, longest=LONGEST_BIO), checked_website(profile.website)
     user.country, user.timezone = checked_name(profile.country), checked_timezone(profile.timezone)
+    user.date_of_birth, user.phone_number = (
+        checked_birthday(profile.date_of_birth, at=at),
+        checked_phone(profile.phone_number),
+    )
+    user.gender = checked_line(profile.gender, longest=LONGEST_GENDER)
     user.updated_at = at
     record(session, "user.profile_changed", actor=by, at=at, about=subject_of(user))
 
@@ -88,12 +100,34 @@ def subject_of(user: User) -> Subject:
     return Subject("user", str(user.uuid), user.username)
 
 
-def checked_bio(text: str | None) -> str | None:
+def checked_line(text: str | None, *, longest: int) -> str | None:
     """Return the text in one line. Raises AccountInvalid if it is too long."""
     line = escaped(" ".join((text or "").split()))
-    if len(line) > LONGEST_BIO:
-        raise AccountInvalid("this is too long", why=f"it has {len(line)} characters, of at most {LONGEST_BIO}")
+    if len(line) > longest:
+        raise AccountInvalid("this is too long", why=f"it has {len(line)} characters, of at most {longest}")
     return line or None
+
+
+def checked_birthday(text: str | None, *, at: datetime) -> str | None:
+    """Return a day of the past as 1815-12-10. Raises AccountInvalid for what is none."""
+    text = (text or "").strip()
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = date.max
+    if not EARLIEST_BIRTHDAY <= day <= at.date():
+        raise AccountInvalid(f"{text[:20]!r} is no date of birth", hint="write it as 1815-12-10")
+    return day.isoformat()
+
+
+def checked_phone(text: str | None) -> str | None:
+    """Return a telephone number as it was typed. Raises AccountInvalid for what is none."""
+    number = " ".join((text or "").split())
+    if number and not PHONE.fullmatch(number):
+        raise AccountInvalid(f"{number[:30]!r} is no telephone number", hint="write it as +44 20 7946 0000")
+    return number or None
 
 
 def checked_timezone(name: str | None) -> str | None:

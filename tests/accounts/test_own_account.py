@@ -53,9 +53,27 @@ def test_a_profile_is_stored_and_shown_again(app: Flask, visit: Visit):
     assert "Your profile is stored." in page
 
 
+def test_what_only_the_owner_sees_is_stored_and_comes_with_their_data(app: Flask, visit: Visit):
+    typed = {
+        "date_of_birth": "1984-02-29",
+        "gender": "not  told",
+        "phone_number": "+44 20 7946-0000",
+        "country": "Wales",
+    }
+    assert visit.post("/account/", **typed).status_code == 303
+    page, download = visit.get("/account/").text, visit.get("/account/data.json").text
+    for stored in ("1984-02-29", "not told", "+44 20 7946-0000"):
+        assert f'value="{stored}"' in page
+        assert stored in download
+        assert stored not in visit.get("/author/cleo/").text
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"date_of_birth": "1984-02-30"}, {"date_of_birth": "29.2.1984"}, {"date_of_birth": "2999-01-01"},
+        {"date_of_birth": "0001-01-01"}, {"gender": "x" * 51}, {"phone_number": "call me"},
+        {"phone_number": "+" + "1" * 20}, {"phone_number": "１２３"},
         {"first_name": "x" * 101}, {"bio": "x" * 161}, {"website": "javascript:alert(1)"}, {"website": "//evil"},
         {"website": "https://"}, {"website": "http://[x"}, {"website": "https://a b"}, {"last_name": "a\x1bb"},
         {"website": "https://" + "a" * 500},
