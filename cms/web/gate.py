@@ -1,15 +1,16 @@
-"""What no page needs to see is refused: broken addresses, forms with NUL, JSON that is nested deeply."""
+"""What no page needs to see is refused: broken addresses, forms with NUL, and JSON with what no text holds."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Request, Response, abort, request
 from flask.json.provider import DefaultJSONProvider
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+NOT_IN_A_TEXT = re.compile("[\x00\ud800-\udfff]")
 HOST = re.compile(r"[A-Za-z0-9.:_\[\]-]{0,255}")
 
 
@@ -25,13 +26,30 @@ class CheckedRequest(Request):
 
 
 class CheckedJSON(DefaultJSONProvider):
-    """Takes JSON that is nested deeply for broken, which is answered with 400."""
+    """Takes what not every program reads the same, and what no text can hold, for broken: that is answered with 400."""
 
     def loads(self, s: str | bytes, **more: Any) -> Any:  # Any: JSON
+        """Return what UTF-8 says (RFC 8259). Raises ValueError, also for depth, NaN, NUL and half a surrogate pair."""
         try:
-            return super().loads(s, **more)
+            value = super().loads(s.decode() if isinstance(s, bytes) else s, parse_constant=refuse_constant, **more)
+            if not is_storable(value):
+                raise ValueError("it holds what is no character")
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
+        return value
+
+
+def refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def is_storable(value: Any) -> bool:  # Any: JSON
+    """Tell whether no text in it has NUL or half a surrogate pair."""
+    if isinstance(value, dict):
+        return all(is_storable(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return all(map(is_storable, value))
+    return not isinstance(value, str) or NOT_IN_A_TEXT.search(value) is None
 
 
 def init_app(app: Flask) -> None:

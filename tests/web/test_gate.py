@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 
-from tests.site import running, settings_for
+from tests.site import add_page, running, settings_for
 
 BROKEN = [
     "/a%00b/",
@@ -70,6 +70,27 @@ def test_a_form_with_nul_is_refused_on_both_engines(app: Flask, form: dict[str, 
 def test_other_characters_of_a_form_are_for_the_page_to_judge(app: Flask):
     form = {"login": "\x01\r\n\t\x7f\u202e", "password": "x"}
     assert app.test_client().post("/account/sign-in", data=form).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": "\\ud800"}', b'{"\\udc00": 1}', b'{"a": [["\\u0000"]]}', b'{"a": NaN}', b"[-Infinity]", b"[" * 40_000,
+        '{"a": "b"}'.encode("utf-16"), '{"a": "b"}'.encode("utf-32"), b'{"a": "\xff"}', b"\xef\xbb\xbf{}", b"", b"{",
+        b'"' + b"9" * 5000 + b'": ' + b"9" * 5000,
+    ],
+)  # fmt: skip
+def test_json_that_not_every_program_reads_the_same_or_no_text_holds_is_refused(sqlite_app: Flask, body: bytes):
+    add_page(sqlite_app, "/echo", lambda: {"read": request.get_json()})
+    answer = sqlite_app.test_client().get("/echo", data=body, content_type="application/json")
+    assert answer.status_code == 400
+
+
+def test_other_json_is_read_as_it_is(sqlite_app: Flask):
+    add_page(sqlite_app, "/echo", lambda: {"read": request.get_json()})
+    told = {"a": ["\U0001f4a5", "\\u0000", "\x01", None, 1.5, {"é": True}]}
+    answer = sqlite_app.test_client().get("/echo", json=told)
+    assert answer.json == {"read": told}
 
 
 @pytest.mark.parametrize("address", ["/author//atom.xml", "//author//atom.xml"])

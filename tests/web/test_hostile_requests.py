@@ -5,6 +5,7 @@ As many as CMS_TEST_HOSTILE says, on each engine; with the default the same ones
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
@@ -44,6 +45,7 @@ NAMES = (
     "website", "country", "timezone", "q", "id", "on_site", "by_mail", "heir", "actor", "action", "about", "request",
     "since", "until", "before", "after", "next", "done", "page", "v", "title", "slug", "content", "summary", "tags",
     "status", "code", "name", "csrf", "é", "\x00", "a" * 5000, "with", "stored", "preview", "move", "post", "number",
+    "parts",
 )  # fmt: skip
 PLAIN = {
     "login": "root", "password": PASSWORD, "present": PASSWORD, "new": "another lamp", "again": "another lamp",
@@ -85,6 +87,10 @@ METHODS = (
 
 texts = st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 fields = st.deferred(lambda: st.lists(st.tuples(st.sampled_from(list_names()), texts), max_size=6))
+values = st.deferred(
+    lambda: st.dictionaries(st.sampled_from(list_names()), st.recursive(scalars, st.lists, max_leaves=4), max_size=6)
+)
+scalars = texts | st.none() | st.booleans() | st.integers() | st.floats() | st.just("?surrogate?")
 headers = st.dictionaries(st.sampled_from(HEADERS), st.sampled_from(HEADER_VALUES), max_size=3)
 
 
@@ -120,6 +126,9 @@ def bodies(draw: st.DrawFn) -> dict[str, object]:
     if draw(st.integers(0, 3)):
         pairs = {**PLAIN, **dict(draw(fields))}
         return {"data": as_query(list(pairs.items())).encode(), "content_type": TYPES[0]}
+    if draw(st.booleans()):
+        text = json.dumps(draw(values)).replace("?surrogate?", "\\ud800")
+        return {"data": text.encode(), "content_type": "application/json"}
     data = draw(st.binary(max_size=200) | st.sampled_from(BODIES))
     return {"data": data, "content_type": draw(st.sampled_from(TYPES)).encode("utf-8").decode("latin-1")}
 
