@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from cms.accounts.connections import connect
+from cms.accounts.connections import connect, find_connected
 from cms.accounts.errors import AccountInvalid
 from cms.accounts.identities import Identity
 from cms.accounts.invitations import invite
@@ -203,6 +203,17 @@ def test_what_somebody_began_another_does_not_finish(app: Flask, cleo: User, pro
     visit.client.delete_cookie("session")
     assert is_refused(come_back(visit.client, answer))
     assert set(column(app, User.provider_id)) == {None}
+
+
+@pytest.mark.parametrize(("place", "found"), [("google", None), ("github", "cleo"), ("email", None), ("oidc", None)])
+def test_what_an_adopted_site_kept_without_an_issuer_counts_for_its_provider_alone(
+    app: Flask, cleo: User, place: str, found: str | None
+):
+    connected(app, cleo, "4711", place)
+    identity = Identity("github", "GitHub", "https://github.com 4711", cleo.email, is_confirmed=True, username="cleo")
+    with app.app_context():
+        user = find_connected(db.session, identity)
+        assert (user and user.username) == found
 
 
 @pytest.mark.parametrize("taken", ["by another", "by itself"])

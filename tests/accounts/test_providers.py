@@ -60,7 +60,7 @@ def is_refused(app: Flask, answer: TestResponse) -> bool:
     [
         {"iss": "https://evil.example"}, {"iss": None}, {"iss": ["x"]},
         {"aud": "another site"}, {"aud": ["another site"]}, {"aud": None},
-        {"aud": ["cms", "another"], "azp": "another"},
+        {"aud": "another site", "azp": "cms"}, {"aud": ["cms", "another"], "azp": "another"},
         {"aud": ["cms", "another"]}, {"azp": "another"},
         {"nonce": "another"}, {"nonce": None}, {"nonce": 1},
         {"exp": 1}, {"exp": int(time()) - 61}, {"exp": None}, {"exp": "soon"}, {"iat": None},
@@ -310,6 +310,24 @@ def test_a_provider_that_never_comes_to_an_end_is_let_go(app: Flask, provider: P
         assert monotonic() - begun < 3
     finally:
         is_over.set()
+
+
+@pytest.mark.parametrize("status", [201, 204, 301, 302, 307, 308, 400, 404, 429, 500, 503])
+def test_no_other_status_than_200_is_an_answer_and_no_redirect_is_followed(provider: Provider, status: int):
+    provider.answers["/there"] = say({"a": 1}, status=status, Location=f"{provider.url}/keys")
+    with pytest.raises(ProviderFailed):
+        ask_json(f"{provider.url}/there")
+    assert provider.asked == ["/there"]
+
+
+@pytest.mark.parametrize(("length", "fits"), [(asking.LONGEST_ANSWER, 1), (asking.LONGEST_ANSWER + 1, 0)])
+def test_an_answer_has_its_limit(provider: Provider, length: int, fits: int):
+    provider.answers["/long"] = say(b"1".rjust(length))
+    if fits:
+        assert ask_json(f"{provider.url}/long") == 1
+    else:
+        with pytest.raises(ProviderFailed):
+            ask_json(f"{provider.url}/long")
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/", "data:,1", "x", "", "http://[", "http://a b/"])
