@@ -44,7 +44,7 @@ class Copies:
 
     def could_be(self, target: Target) -> bool:
         """Return whether the target is so empty that a copy in its place is what the migrations would make of it."""
-        if target.migrations_dir != MIGRATIONS_DIR or target.url.query:
+        if target.migrations_dir != MIGRATIONS_DIR or target.url.query or target.url.password:
             return False
         if target.engine_name == "sqlite":
             return bool(target.url.database) and not Path(target.url.database).exists()
