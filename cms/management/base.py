@@ -260,6 +260,8 @@ def stoppable() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = former_hook
+        if signal.getsignal(signal.SIGALRM) != former[signal.SIGALRM]:  # or it would end the process by itself
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in former.items():
             signal.signal(number, handler)
 

@@ -13,6 +13,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 import cms.activity.models
+import cms.api.models
 import cms.exchange.models
 import cms.jobs.models  # noqa: F401 - with the imports below, every table is in the metadata
 from cms.accounts.models import User

@@ -164,12 +164,16 @@ def test_an_error_while_tidying_up_after_a_sigterm_does_not_hide_it():
     assert "stopped before the end" in done.stderr
 
 
-def wait_in_vain(number):
-    """Send a signal from where nothing can be raised, and wait for what it does."""
+def stop_in_a_callback(number):
+    """Send a signal from where nothing can be raised."""
     watched = Outcome(1)
     watching = weakref.ref(watched, lambda _: signal.raise_signal(number))
     del watched
     assert watching() is None
+
+
+def wait_in_vain(number):
+    stop_in_a_callback(number)
     threading.Event().wait(5)
 
 
@@ -180,3 +184,9 @@ STOPS = [(signal.SIGTERM, base.Terminated), (signal.SIGHUP, base.Terminated), (s
 def test_a_stop_that_falls_into_a_callback_of_python_is_not_lost(number, stop):
     with base.stoppable(), pytest.raises(stop):
         wait_in_vain(number)
+
+
+def test_a_stop_that_comes_when_all_is_done_ends_nothing_else():
+    with base.stoppable():
+        stop_in_a_callback(signal.SIGTERM)
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
